@@ -1,0 +1,139 @@
+//! The calibration that comes with a model: Platt maps for patches and hunks, and the prior shift.
+//!
+//! Invariant: maps are strictly increasing, so calibration never changes a ranking.
+//! Platt (1999), "Probabilistic outputs for support vector machines"; the shift is Bayes' rule for
+//! a changed base rate (Saerens et al. 2002), which adds a constant to the log-odds.
+
+use super::probability::{Logit, Probability};
+use serde::{Deserialize, Serialize};
+
+/// `p = sigmoid(slope * logit + intercept)` at the base rate `reference_prior`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Platt {
+    /// Positive.
+    pub slope: f64,
+    /// Log-odds added after scaling.
+    pub intercept: f64,
+    /// Share of correct records in the data that the map was fitted on.
+    pub reference_prior: Probability,
+}
+
+/// The content of `calibration.json`; fields that only people read are kept in `notes`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Version of the file's layout; this program reads 1.
+    pub schema: u32,
+    /// Names this fit in every output.
+    pub id: String,
+    /// The share of correct changes that is assumed when the user states none.
+    pub default_prior: Probability,
+    /// Map for the logit of a whole patch.
+    pub patch: Platt,
+    /// Map for the logit of one hunk.
+    pub hunk: Platt,
+    /// Data, n and the metrics before and after: for the reader, not for the program.
+    #[serde(default)]
+    pub notes: serde_json::Value,
+}
+
+/// Why a calibration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// Not the JSON it should be.
+    #[error("cannot read it: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Written for another version of this program.
+    #[error("field `schema` is {0}, this version reads 1")]
+    Schema(u32),
+    /// A map that would reverse or erase the ranking, or is not finite.
+    #[error("field `{0}.slope` must be a positive number and `{0}.intercept` finite")]
+    Map(&'static str),
+    /// A base rate of 0 or 1 has no log-odds.
+    #[error("field `{0}` must lie between 0 and 1, exclusive")]
+    Prior(&'static str),
+}
+
+impl Platt {
+    /// The probability at base rate `prior`.
+    #[must_use]
+    pub fn apply(&self, logit: Logit, prior: Probability) -> Probability {
+        let shift = prior.logit().get() - self.reference_prior.logit().get();
+        let value = self.slope * logit.get() + self.intercept + shift;
+        Logit::new(value.clamp(-700.0, 700.0)).map_or(prior, Logit::sigmoid)
+    }
+}
+
+impl Calibration {
+    /// Reads and checks `calibration.json`.
+    ///
+    /// # Errors
+    /// If it is not valid JSON, of another schema, or holds a map that cannot be used.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, CalibrationError> {
+        let calibration: Self = serde_json::from_slice(bytes)?;
+        if calibration.schema != 1 {
+            return Err(CalibrationError::Schema(calibration.schema));
+        }
+        for (name, map) in [("patch", &calibration.patch), ("hunk", &calibration.hunk)] {
+            let usable = map.slope.is_finite() && map.slope > 0.0 && map.intercept.is_finite();
+            if !usable {
+                return Err(CalibrationError::Map(name));
+            }
+            if !is_open(map.reference_prior) {
+                return Err(CalibrationError::Prior("reference_prior"));
+            }
+        }
+        if !is_open(calibration.default_prior) {
+            return Err(CalibrationError::Prior("default_prior"));
+        }
+        Ok(calibration)
+    }
+}
+
+fn is_open(p: Probability) -> bool {
+    p.get() > 0.0 && p.get() < 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(value: f64) -> Probability {
+        Probability::new(value).unwrap()
+    }
+
+    #[test]
+    fn at_the_reference_prior_nothing_is_shifted() {
+        let map = Platt {
+            slope: 2.0,
+            intercept: 0.5,
+            reference_prior: p(0.2),
+        };
+        let got = map.apply(Logit::new(0.25).unwrap(), p(0.2));
+        assert!((got.get() - Logit::new(1.0).unwrap().sigmoid().get()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_higher_prior_raises_every_probability_and_keeps_the_order() {
+        let map = Platt {
+            slope: 1.0,
+            intercept: 0.0,
+            reference_prior: p(0.2),
+        };
+        let at = |x: f64, prior: f64| map.apply(Logit::new(x).unwrap(), p(prior)).get();
+        assert!(at(0.0, 0.68) > at(0.0, 0.2));
+        assert!(at(1.0, 0.68) > at(0.5, 0.68));
+        assert!((at(f64::MAX, 0.5) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn refuses_a_map_that_would_reverse_the_ranking() {
+        let json = br#"{"schema":1,"id":"x","default_prior":0.5,
+            "patch":{"slope":-1,"intercept":0,"reference_prior":0.5},
+            "hunk":{"slope":1,"intercept":0,"reference_prior":0.5}}"#;
+        let error = Calibration::from_json(json).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "field `patch.slope` must be a positive number and `patch.intercept` finite"
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! From a logit to a probability that means what it says, and the measures that check it.
+//!
+//! Invariant: a [`Probability`] is finite and within 0 and 1. This room must not know where logits
+//! come from.
+
+pub mod map;
+pub mod probability;
+
+pub use map::{Calibration, CalibrationError, Platt};
+pub use probability::{Logit, Probability};

@@ -1,0 +1,14 @@
+//! Diffidence: how likely is the change in front of you correct, before anything runs.
+//!
+//! Data moves through the rooms in one direction: [`change`] says what changed against the base,
+//! [`model`] turns a patch into logits, [`calibration`] turns logits into probabilities,
+//! [`scoring`] runs both off the caller's thread and remembers results, and [`server`] and [`cli`]
+//! show them. Each room knows only the types of the rooms before it.
+
+pub mod calibration;
+pub mod change;
+pub mod cli;
+pub mod config;
+pub mod model;
+pub mod scoring;
+pub mod server;

@@ -1,0 +1,2 @@
+//! The `diffidence` program.
+fn main() {}

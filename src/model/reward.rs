@@ -1,0 +1,108 @@
+//! The one interface between models and everything that uses them.
+
+use crate::calibration::Logit;
+use crate::change::Patch;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A model that judges a patch without running it.
+pub trait RewardModel: Send {
+    /// Which model this is; part of every cache key and every output.
+    fn identity(&self) -> &ModelIdentity;
+
+    /// The logits of a patch and of each of its hunks. `task` is the description of what the
+    /// change is for.
+    ///
+    /// # Errors
+    /// [`ModelError::Cancelled`] soon after `cancel` is set; otherwise if the computation fails.
+    fn score(
+        &mut self,
+        patch: &Patch,
+        task: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<PatchLogits, ModelError>;
+}
+
+/// Names a model in outputs and cache keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ModelIdentity {
+    /// The bundle's name.
+    pub name: String,
+    /// The bundle's version.
+    pub version: String,
+    /// SHA-256 of `bundle.json`, which in turn holds the hashes of all other files.
+    pub bundle_hash: String,
+    /// Renderer and version, such as `patch@1`.
+    pub renderer: String,
+}
+
+impl std::fmt::Display for ModelIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
+}
+
+/// Raw output of a [`RewardModel`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchLogits {
+    /// For the patch as a whole.
+    pub patch: Logit,
+    /// One for each hunk, in the order of [`Patch::hunks`].
+    pub hunks: Vec<Logit>,
+    /// Tokens that the trunk read.
+    pub tokens: usize,
+    /// Whether the trunk did not see all of the patch.
+    pub truncated: bool,
+}
+
+/// A flag that asks a running computation to stop; checked between layers.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks to stop. Cannot be taken back.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a stop was asked for.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a bundle cannot be loaded or a patch cannot be scored. Each message names the file and the
+/// field at fault and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// No bundle where one was looked for.
+    #[error("no model bundle in {0}: point `--model` at a folder that holds a bundle.json")]
+    NotFound(PathBuf),
+    /// A file of the bundle is missing or cannot be read.
+    #[error("model bundle: cannot read {file}: {source}; restore the bundle")]
+    Read {
+        /// The file at fault.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of the bundle is not what `bundle.json` says.
+    #[error("model bundle: {file}: {problem}; restore the bundle")]
+    Invalid {
+        /// The file at fault.
+        file: PathBuf,
+        /// The field and what is wrong with it.
+        problem: String,
+    },
+    /// The computation was asked to stop.
+    #[error("scoring was cancelled")]
+    Cancelled,
+    /// The tensor library failed.
+    #[error("the model failed: {0}")]
+    Compute(#[from] candle_core::Error),
+    /// The model produced something that is not a finite number.
+    #[error("the model produced a logit that is not a finite number")]
+    NotFinite,
+}
