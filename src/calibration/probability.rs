@@ -56,6 +56,9 @@ impl Logit {
 }
 
 impl Probability {
+    /// As likely as not.
+    pub const HALF: Self = Self(0.5);
+
     /// Takes a value from 0 to 1.
     ///
     /// # Errors

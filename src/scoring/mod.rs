@@ -2,3 +2,14 @@
 //!
 //! Invariant: a verdict is always that of exactly the request it answers, never of an older one.
 //! This room must not know the types of the language server protocol.
+
+pub mod cache;
+pub mod engine;
+pub mod key;
+mod store;
+pub mod verdict;
+
+pub use cache::Cache;
+pub use engine::{Engine, EngineOptions, EngineState, Loader, ScoreError, Slot};
+pub use key::CacheKey;
+pub use verdict::{Judge, Score, ScoreRequest, Verdict};

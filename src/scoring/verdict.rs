@@ -1,0 +1,108 @@
+//! What is asked and what is answered, and the step from logits to a verdict.
+
+use crate::calibration::{Calibration, Logit, Platt, Probability};
+use crate::change::Patch;
+use crate::model::{ModelIdentity, PatchLogits};
+use serde::Serialize;
+
+/// A patch to judge, with the description of what it is for where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoreRequest {
+    /// Must hold at least one hunk: an empty patch has nothing to judge.
+    pub patch: Patch,
+    /// The task description.
+    pub task: Option<String>,
+}
+
+/// A calibrated score with the raw one it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Score {
+    /// How likely the change is correct, at the prior in force.
+    pub probability: Probability,
+    /// The model's own output.
+    pub logit: Logit,
+}
+
+/// The answer to one [`ScoreRequest`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The patch as a whole.
+    pub patch: Score,
+    /// One for each hunk, in the order of [`Patch::hunks`].
+    pub hunks: Vec<Score>,
+    /// Tokens that the trunk read.
+    pub tokens: usize,
+    /// Whether the trunk did not see all of the patch.
+    pub truncated: bool,
+    /// Model name and version.
+    pub model: String,
+    /// Which calibration made the probabilities.
+    pub calibration: String,
+    /// Whether the logits were remembered rather than computed.
+    pub cached: bool,
+}
+
+/// Turns logits into verdicts: the calibration that came with the model, at the user's prior.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    identity: ModelIdentity,
+    calibration: Calibration,
+    prior: Probability,
+}
+
+impl Judge {
+    /// `prior` is the share of correct changes to assume; `None` takes the calibration's default.
+    #[must_use]
+    pub fn new(
+        identity: ModelIdentity,
+        calibration: Calibration,
+        prior: Option<Probability>,
+    ) -> Self {
+        let prior = prior.unwrap_or(calibration.default_prior);
+        Self {
+            identity,
+            calibration,
+            prior,
+        }
+    }
+
+    /// The model whose logits this judge reads.
+    #[must_use]
+    pub fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    /// The calibration in use.
+    #[must_use]
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// The assumed share of correct changes.
+    #[must_use]
+    pub fn prior(&self) -> Probability {
+        self.prior
+    }
+
+    /// Calibrates logits.
+    #[must_use]
+    pub fn judge(&self, logits: &PatchLogits, cached: bool) -> Verdict {
+        let score = |map: &Platt, logit: Logit| Score {
+            probability: map.apply(logit, self.prior),
+            logit,
+        };
+        Verdict {
+            patch: score(&self.calibration.patch, logits.patch),
+            hunks: logits
+                .hunks
+                .iter()
+                .map(|&logit| score(&self.calibration.hunk, logit))
+                .collect(),
+            tokens: logits.tokens,
+            truncated: logits.truncated,
+            model: self.identity.to_string(),
+            calibration: self.calibration.id.clone(),
+            cached,
+        }
+    }
+}
