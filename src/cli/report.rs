@@ -1,0 +1,186 @@
+//! What a check found, as data: the JSON output, and what the text output is written from.
+
+use crate::calibration::{Logit, Probability};
+use crate::change::{FileChange, FileStatus, Hunk, LineKind};
+use crate::scoring::{Score, Verdict};
+use serde::Serialize;
+
+/// Version of the JSON layout.
+const VERSION: u32 = 1;
+
+/// The whole result of `diffidence check`.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    version: u32,
+    /// Model name and version.
+    pub(super) model: String,
+    /// Which calibration made the probabilities.
+    pub(super) calibration: String,
+    /// Assumed share of correct changes.
+    pub(super) prior: Probability,
+    /// Scores below this are low.
+    pub(super) min_score: Probability,
+    /// What the changes were compared with, for a reader.
+    pub(super) base: String,
+    /// Whether a task description was used.
+    pub(super) task: bool,
+    pub(super) files: Vec<FileReport>,
+}
+
+/// One changed file; none is left out.
+#[derive(Debug, Serialize)]
+pub(super) struct FileReport {
+    pub(super) path: String,
+    #[serde(flatten)]
+    pub(super) outcome: FileOutcome,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub(super) enum FileOutcome {
+    Scored(ScoredFile),
+    Unchanged { reason: String },
+    Skipped { reason: String },
+    Failed { reason: String },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ScoredFile {
+    status: FileStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_path: Option<String>,
+    pub(super) probability: Probability,
+    logit: Logit,
+    pub(super) hunks: Vec<HunkReport>,
+    tokens: usize,
+    pub(super) truncated: bool,
+    cached: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct HunkReport {
+    old_start: u32,
+    old_lines: u32,
+    new_start: u32,
+    new_lines: u32,
+    /// The changed lines of the new text, 1-based, both included.
+    pub(super) first_line: u32,
+    pub(super) last_line: u32,
+    pub(super) probability: Probability,
+    logit: Logit,
+    pub(super) low: bool,
+    /// The added and removed lines with their markers.
+    pub(super) changed: Vec<String>,
+}
+
+/// The counts of the summary line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) scored: usize,
+    pub(super) hunks: usize,
+    pub(super) low_hunks: usize,
+    pub(super) low_files: usize,
+    pub(super) skipped: usize,
+    pub(super) unchanged: usize,
+    pub(super) failed: usize,
+}
+
+/// What holds for the whole report.
+pub(super) struct Frame {
+    pub(super) model: String,
+    pub(super) calibration: String,
+    pub(super) prior: Probability,
+    pub(super) min_score: Probability,
+    pub(super) base: String,
+    pub(super) task: bool,
+}
+
+impl Report {
+    pub(super) fn new(frame: Frame, files: Vec<FileReport>) -> Self {
+        Self {
+            version: VERSION,
+            model: frame.model,
+            calibration: frame.calibration,
+            prior: frame.prior,
+            min_score: frame.min_score,
+            base: frame.base,
+            task: frame.task,
+            files,
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for file in &self.files {
+            match &file.outcome {
+                FileOutcome::Scored(scored) => {
+                    counts.scored += 1;
+                    counts.hunks += scored.hunks.len();
+                    counts.low_hunks += scored.low_hunks();
+                    counts.low_files += usize::from(scored.probability < self.min_score);
+                }
+                FileOutcome::Unchanged { .. } => counts.unchanged += 1,
+                FileOutcome::Skipped { .. } => counts.skipped += 1,
+                FileOutcome::Failed { .. } => counts.failed += 1,
+            }
+        }
+        counts
+    }
+}
+
+impl ScoredFile {
+    /// `new_lines` is the number of lines of the new text, where it is known.
+    pub(super) fn new(
+        change: &FileChange,
+        verdict: &Verdict,
+        new_lines: Option<u32>,
+        min_score: Probability,
+    ) -> Self {
+        let hunks = change
+            .hunks
+            .iter()
+            .zip(&verdict.hunks)
+            .map(|(hunk, score)| HunkReport::new(hunk, *score, new_lines, min_score))
+            .collect();
+        Self {
+            status: change.status,
+            old_path: change
+                .old_path
+                .clone()
+                .filter(|_| change.status == FileStatus::Renamed),
+            probability: verdict.patch.probability,
+            logit: verdict.patch.logit,
+            hunks,
+            tokens: verdict.tokens,
+            truncated: verdict.truncated,
+            cached: verdict.cached,
+        }
+    }
+
+    pub(super) fn low_hunks(&self) -> usize {
+        self.hunks.iter().filter(|hunk| hunk.low).count()
+    }
+}
+
+impl HunkReport {
+    fn new(hunk: &Hunk, score: Score, new_lines: Option<u32>, min_score: Probability) -> Self {
+        let (first_line, last_line) = hunk.changed_new_lines(new_lines.unwrap_or(u32::MAX));
+        let changed = hunk.lines.iter().filter_map(|line| match line.kind {
+            LineKind::Context => None,
+            LineKind::Added => Some(format!("+{}", line.text)),
+            LineKind::Removed => Some(format!("-{}", line.text)),
+        });
+        Self {
+            old_start: hunk.old.start,
+            old_lines: hunk.old.lines,
+            new_start: hunk.new.start,
+            new_lines: hunk.new.lines,
+            first_line,
+            last_line,
+            probability: score.probability,
+            logit: score.logit,
+            low: score.probability < min_score,
+            changed: changed.collect(),
+        }
+    }
+}
