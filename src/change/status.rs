@@ -286,6 +286,11 @@ impl<'a> Scan<'a> {
         if same_stat && !entry.stat.is_racy(self.repo.index.timestamp(), self.stat) {
             return Ok((now, false));
         }
+        // As git has it: another size is another content, even if a line end conversion would
+        // make up for it.
+        if entry.stat.size != 0 && u64::from(entry.stat.size) != found.len() & u64::from(u32::MAX) {
+            return Ok((now, true));
+        }
         let same = match now {
             Now::Symlink => self.link_id(path) == Some(entry.id),
             _ => self.file_is(path, &found, entry.id)?,
