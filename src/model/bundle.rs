@@ -119,8 +119,7 @@ impl Bundle {
         let (path, bytes) = self.weights(".gguf")?;
         let load = || {
             let gguf = Gguf::parse(&bytes)?;
-            let last = self.manifest.readouts.last().copied().unwrap_or(0);
-            Trunk::load(&gguf, &self.manifest.trunk, self.manifest.context, last)
+            Trunk::load(&gguf, &self.manifest.trunk, self.manifest.context)
         };
         load().map_err(|problem| invalid(&path, problem))
     }
@@ -132,6 +131,9 @@ impl Bundle {
 
     fn load_tokenizer(&self) -> Result<Tokenizer, ModelError> {
         let (path, bytes) = self.file(&self.manifest.tokenizer, MAX_TOKENIZER)?;
+        // The tokenizer's own reader panics on JSON that breaks off.
+        serde_json::from_slice::<serde_json::Value>(&bytes)
+            .map_err(|error| invalid(&path, one_line(&error.to_string())))?;
         let fault = |error: tokenizers::Error| invalid(&path, one_line(&error.to_string()));
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(fault)?;
         // A window is filled by this program, never by the tokenizer.

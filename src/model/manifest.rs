@@ -111,6 +111,8 @@ enum Kind {
 impl Manifest {
     /// Reads and checks `bundle.json`.
     pub(super) fn from_json(bytes: &[u8]) -> Result<Self, Refusal> {
+        // Fields that are passed over would hide damage otherwise.
+        std::str::from_utf8(bytes).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let preamble: Preamble = parse(bytes)?;
         if preamble.schema != 1 {
             return Err(Refusal::Unsupported(format!(

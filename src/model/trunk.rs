@@ -51,16 +51,15 @@ struct Block {
 }
 
 impl Trunk {
-    /// Takes the first `layers` blocks from a GGUF file, for windows of up to `context` tokens.
-    /// Fails with a clause that names the tensor at fault.
+    /// Takes the weights from a GGUF file, for windows of up to `context` tokens. Fails with a
+    /// clause that names the tensor at fault.
     pub(super) fn load(
         gguf: &Gguf<'_>,
         shape: &TrunkShape,
         context: usize,
-        layers: usize,
     ) -> Result<Self, String> {
         let embedding = gguf.stored("token_embd.weight", &[shape.vocab, shape.hidden])?;
-        let blocks = (0..layers)
+        let blocks = (0..shape.layers)
             .into_par_iter()
             .map(|index| Block::load(gguf, shape, index))
             .collect::<Result<_, _>>()?;
@@ -89,7 +88,8 @@ impl Trunk {
         let ids = Tensor::new(ids, &Device::Cpu)?;
         let mut states = self.embedding.embedding(&ids)?;
         let mut read = Vec::with_capacity(readouts.len());
-        for (number, block) in (1..).zip(&self.blocks) {
+        let last = readouts.last().copied().unwrap_or(0);
+        for (number, block) in (1..=last).zip(&self.blocks) {
             if cancel.is_cancelled() {
                 return Err(ModelError::Cancelled);
             }

@@ -254,3 +254,184 @@ fn unit(hunk: &Hunk, enough: usize, encode: &mut Encode<'_>) -> Result<Window, M
     }
     Ok(unit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{FileStatus, Line, LineRange};
+    use proptest::prelude::*;
+
+    /// One token a character.
+    fn pack(patch: &Patch, task: Option<&str>, limits: Limits) -> Windows {
+        Windows::pack(patch, task, limits, &mut |text| {
+            Ok(text.chars().map(u32::from).collect())
+        })
+        .unwrap()
+    }
+
+    /// A modified file; each hunk is a string of added lines.
+    fn file(path: &str, hunks: &[&str]) -> FileChange {
+        let range = LineRange { start: 1, lines: 1 };
+        let hunk = |text: &&str| Hunk {
+            old: range,
+            new: range,
+            lines: text
+                .split('\n')
+                .map(|line| Line {
+                    kind: LineKind::Added,
+                    text: line.into(),
+                })
+                .collect(),
+        };
+        FileChange {
+            old_path: Some(path.into()),
+            new_path: Some(path.into()),
+            status: FileStatus::Modified,
+            hunks: hunks.iter().map(hunk).collect(),
+        }
+    }
+
+    fn limits(context: usize, max_windows: usize) -> Limits {
+        Limits {
+            context,
+            task_tokens: 12,
+            max_windows,
+        }
+    }
+
+    #[test]
+    fn whole_files_first_then_whole_hunks_then_what_fits() {
+        let check = |files: &[FileChange], limits: Limits, expect: &[&str], truncated: bool| {
+            let patch = Patch {
+                files: files.to_vec(),
+            };
+            let got = pack(&patch, Some("fix it"), limits);
+            let texts: Vec<String> = got
+                .windows
+                .iter()
+                .map(|window| {
+                    let chars = window.ids.iter().filter_map(|&id| char::from_u32(id));
+                    chars.collect::<String>().replace('\n', "|")
+                })
+                .collect();
+            assert_eq!(texts, expect);
+            assert_eq!(got.truncated, truncated);
+        };
+        // "Task: fix it" is 12 tokens, "File: a\n" 8, "@@\n" 3 and "+x\n" 3.
+        let (a, b) = (file("a", &["x"]), file("b", &["y", "z"]));
+        let both = [a.clone(), b.clone()];
+        check(
+            &both,
+            limits(64, 2),
+            &["Task: fix itFile: a|@@|+x|File: b|@@|+y|@@|+z|"],
+            false,
+        );
+        check(
+            &both,
+            limits(45, 2),
+            &[
+                "Task: fix itFile: a|@@|+x|",
+                "Task: fix itFile: b|@@|+y|@@|+z|",
+            ],
+            false,
+        );
+        check(&both, limits(45, 1), &["Task: fix itFile: a|@@|+x|"], true);
+        // `b` fits no window as a whole: its hunks fill up the window that is there.
+        let b = file("b", &["y", "0123456789", "zzz"]);
+        check(
+            &[a.clone(), b],
+            limits(40, 3),
+            &[
+                "Task: fix itFile: a|@@|+x|File: b|@@|+y|",
+                "Task: fix itFile: b|@@|+0123456789|",
+                "Task: fix itFile: b|@@|+zzz|",
+            ],
+            false,
+        );
+        // A hunk that fits nowhere is cut; a small window is not left behind for it.
+        let long = file("b", &["01234567890123456789"]);
+        check(
+            &[long],
+            limits(36, 2),
+            &["Task: fix itFile: b|@@|+012345678901"],
+            true,
+        );
+        // A long header is cut to a quarter of the window.
+        check(
+            &[file("abcdefgh", &["x"])],
+            limits(36, 2),
+            &["Task: fix itFile: abc@@|+x|"],
+            false,
+        );
+        // Files without hunks are not named.
+        check(
+            &[file("c", &[]), a],
+            limits(36, 1),
+            &["Task: fix itFile: a|@@|+x|"],
+            false,
+        );
+    }
+
+    #[test]
+    fn work_does_not_grow_with_the_patch() {
+        let hunks = vec!["some text\nand more"; 1_000];
+        let patch = Patch {
+            files: vec![file("a", &hunks); 100],
+        };
+        let mut encoded = 0;
+        let windows = Windows::pack(&patch, None, limits(64, 2), &mut |text| {
+            encoded += 1;
+            Ok(vec![0; text.len()])
+        });
+        assert_eq!(windows.unwrap().places.len(), 100_000);
+        assert!(encoded < 50, "{encoded} pieces were tokenised");
+    }
+
+    fn any_patch() -> impl Strategy<Value = Patch> {
+        let lines = prop::collection::vec("[a-z]{0,30}", 1..12);
+        let hunks = prop::collection::vec(lines, 0..5);
+        let files = prop::collection::vec(("[a-z/]{1,40}", hunks), 0..6);
+        files.prop_map(|files| Patch {
+            files: files
+                .iter()
+                .map(|(path, hunks)| {
+                    let hunks: Vec<String> = hunks.iter().map(|lines| lines.join("\n")).collect();
+                    file(path, &hunks.iter().map(String::as_str).collect::<Vec<_>>())
+                })
+                .collect(),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn windows_hold_and_every_hunk_is_accounted_for(
+            patch in any_patch(),
+            task in prop::option::of("[a-z ]{0,40}"),
+            context in 48_usize..400,
+            max_windows in 1_usize..4,
+        ) {
+            let limits = limits(context, max_windows);
+            let got = pack(&patch, task.as_deref(), limits);
+            prop_assert!(got.windows.len() <= max_windows);
+            prop_assert_eq!(got.places.len(), patch.hunk_count());
+            for window in &got.windows {
+                prop_assert!(window.ids.len() <= context);
+                prop_assert_eq!(window.ids.len(), window.roles.len());
+                // Neither a header nor a marker ends a window.
+                prop_assert!(matches!(window.roles.last(), Some(Role::Added)));
+            }
+            let mut next = (0, 0);
+            for (place, (_, hunk)) in got.places.iter().zip(patch.hunks()) {
+                let Some(place) = place else {
+                    prop_assert!(got.truncated);
+                    continue;
+                };
+                prop_assert!((place.window, place.tokens.start) >= next);
+                next = (place.window, place.tokens.end);
+                let full: usize = 3 + hunk.lines.iter().map(|l| l.text.len() + 2).sum::<usize>();
+                prop_assert!(place.tokens.len() == full || got.truncated);
+                prop_assert!(place.tokens.end <= got.windows[place.window].ids.len());
+            }
+        }
+    }
+}
