@@ -15,6 +15,7 @@ pub trait RewardModel: Send {
     /// change is for.
     ///
     /// # Errors
+    /// [`ModelError::NothingToScore`] if the patch has no added or removed line;
     /// [`ModelError::Cancelled`] soon after `cancel` is set; otherwise if the computation fails.
     fn score(
         &mut self,
@@ -96,6 +97,29 @@ pub enum ModelError {
         /// The field and what is wrong with it.
         problem: String,
     },
+    /// The bundle is sound, but made for another version of this program.
+    #[error("model bundle: {file}: {problem}; use another bundle or another version of diffidence")]
+    Unsupported {
+        /// The file at fault.
+        file: PathBuf,
+        /// The field and what this version reads.
+        problem: String,
+    },
+    /// No bundle in any of the places where the bundled model may be.
+    #[error(
+        "no model bundle found; looked in {}: set DIFFIDENCE_MODEL or `--model` to a folder that holds a bundle.json",
+        .0.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    NotInstalled(Vec<PathBuf>),
+    /// The patch has no added or removed line.
+    #[error("the patch changes no line: there is nothing to score")]
+    NothingToScore,
+    /// The system refused to start a thread.
+    #[error("cannot start the model's threads: {0}; lower the number of threads")]
+    Threads(String),
+    /// The tokenizer failed on a text.
+    #[error("the tokenizer failed: {0}")]
+    Tokenizer(String),
     /// The computation was asked to stop.
     #[error("scoring was cancelled")]
     Cancelled,

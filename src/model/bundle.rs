@@ -1,0 +1,244 @@
+//! A model bundle on disk: a folder with `bundle.json` and the files it names.
+//!
+//! Invariant: no byte of a file is used before the file was found within its size limit and its
+//! SHA-256 was that of `bundle.json`. Opening a bundle reads only the two small files, so that
+//! results that are already known need no weights in memory.
+
+use super::gguf::Gguf;
+use super::heads::HeadWeights;
+use super::manifest::{FileEntry, Manifest, Refusal};
+use super::reward::{ModelError, ModelIdentity};
+use super::threads::Threads;
+use super::trunk::Trunk;
+use super::trunk_heads::TrunkHeads;
+use crate::calibration::Calibration;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use tokenizers::Tokenizer;
+
+/// The file that makes a folder a bundle.
+pub const MANIFEST: &str = "bundle.json";
+
+/// Largest `bundle.json` or `calibration.json`, in bytes.
+const MAX_SMALL: u64 = 1 << 20;
+/// Largest `tokenizer.json`, in bytes.
+const MAX_TOKENIZER: u64 = 64 << 20;
+/// Largest file of weights, in bytes.
+const MAX_WEIGHTS: u64 = 512 << 20;
+
+/// A bundle of which only the small files were read.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// Which model this is.
+    pub identity: ModelIdentity,
+    /// How its logits become probabilities.
+    pub calibration: Calibration,
+    /// Languages that the model was trained on, as the bundle states them.
+    pub languages: Vec<String>,
+    dir: PathBuf,
+    manifest: Manifest,
+}
+
+impl Bundle {
+    /// Reads `bundle.json` and `calibration.json` in `dir`; no weights.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFound`] if there is no `bundle.json`; [`ModelError::Read`],
+    /// [`ModelError::Invalid`] or [`ModelError::Unsupported`] if a small file cannot be used.
+    pub fn open(dir: &Path) -> Result<Self, ModelError> {
+        let path = dir.join(MANIFEST);
+        let bytes = match read(&path, MAX_SMALL) {
+            Err(ModelError::Read { source, .. }) if is_absent(&source) => {
+                return Err(ModelError::NotFound(dir.to_path_buf()));
+            }
+            other => other?,
+        };
+        let manifest = Manifest::from_json(&bytes).map_err(|refusal| at(&path, refusal))?;
+        let calibration_path = dir.join(&manifest.calibration);
+        let calibration = read(&calibration_path, MAX_SMALL)?;
+        verify(
+            &calibration_path,
+            &calibration,
+            &manifest.calibration_sha256,
+        )?;
+        let calibration = Calibration::from_json(&calibration)
+            .map_err(|error| invalid(&calibration_path, error.to_string()))?;
+        Ok(Self {
+            identity: ModelIdentity {
+                name: manifest.name.clone(),
+                version: manifest.version.clone(),
+                bundle_hash: hex(&Sha256::digest(&bytes)),
+                renderer: manifest.renderer.clone(),
+            },
+            calibration,
+            languages: manifest.languages.clone(),
+            dir: dir.to_path_buf(),
+            manifest,
+        })
+    }
+
+    /// The folder that the bundle was opened from.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Reads and verifies all files and builds the model, computing on the default number of
+    /// threads: `RAYON_NUM_THREADS`, or the number of physical cores.
+    ///
+    /// # Errors
+    /// [`ModelError::Read`] or [`ModelError::Invalid`] naming the file and field at fault.
+    pub fn load(&self) -> Result<TrunkHeads, ModelError> {
+        self.load_on(Threads::new(None)?)
+    }
+
+    /// Like [`Bundle::load`], computing on the given threads.
+    ///
+    /// # Errors
+    /// As for [`Bundle::load`].
+    pub fn load_on(&self, threads: Threads) -> Result<TrunkHeads, ModelError> {
+        // The three files take about the same time, so each gets its own thread.
+        let (trunk, tokenizer, heads) = threads.three(
+            || self.load_trunk(),
+            || self.load_tokenizer(),
+            || self.load_heads(),
+        );
+        Ok(TrunkHeads::new(
+            self.identity.clone(),
+            self.manifest.limits(),
+            tokenizer?,
+            trunk?,
+            heads?,
+            threads,
+        ))
+    }
+
+    fn load_trunk(&self) -> Result<Trunk, ModelError> {
+        let (path, bytes) = self.weights(".gguf")?;
+        let load = || {
+            let gguf = Gguf::parse(&bytes)?;
+            Trunk::load(&gguf, &self.manifest.trunk, self.manifest.context)
+        };
+        load().map_err(|problem| invalid(&path, problem))
+    }
+
+    fn load_heads(&self) -> Result<HeadWeights, ModelError> {
+        let (path, bytes) = self.weights(".safetensors")?;
+        HeadWeights::load(&bytes, &self.manifest).map_err(|problem| invalid(&path, problem))
+    }
+
+    fn load_tokenizer(&self) -> Result<Tokenizer, ModelError> {
+        let (path, bytes) = self.file(&self.manifest.tokenizer, MAX_TOKENIZER)?;
+        // The tokenizer's own reader panics on JSON that breaks off.
+        serde_json::from_slice::<serde_json::Value>(&bytes)
+            .map_err(|error| invalid(&path, one_line(&error.to_string())))?;
+        let fault = |error: tokenizers::Error| invalid(&path, one_line(&error.to_string()));
+        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(fault)?;
+        // A window is filled by this program, never by the tokenizer.
+        tokenizer.with_truncation(None).map_err(fault)?;
+        tokenizer.with_padding(None);
+        let vocab = self.manifest.trunk.vocab;
+        let too_large = tokenizer
+            .get_vocab(true)
+            .into_values()
+            .find(|&id| id as usize >= vocab);
+        if let Some(id) = too_large {
+            return Err(invalid(
+                &path,
+                format!(
+                    "field `model.vocab` holds id {id}, but `trunk.vocab` in bundle.json is {vocab}"
+                ),
+            ));
+        }
+        Ok(tokenizer)
+    }
+
+    fn weights(&self, extension: &str) -> Result<(PathBuf, Vec<u8>), ModelError> {
+        let entry = self
+            .manifest
+            .weights(extension)
+            .map_err(|refusal| at(&self.dir.join(MANIFEST), refusal))?;
+        self.file(entry, MAX_WEIGHTS)
+    }
+
+    fn file(&self, entry: &FileEntry, limit: u64) -> Result<(PathBuf, Vec<u8>), ModelError> {
+        let path = self.dir.join(&entry.file);
+        let bytes = read(&path, limit)?;
+        verify(&path, &bytes, &entry.sha256)?;
+        Ok((path, bytes))
+    }
+}
+
+/// Reads a regular file of at most `limit` bytes.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
+    let fault = |source| ModelError::Read {
+        file: path.to_path_buf(),
+        source,
+    };
+    let metadata = std::fs::metadata(path).map_err(fault)?;
+    if !metadata.is_file() {
+        return Err(invalid(path, "is not a file".into()));
+    }
+    let too_large = || invalid(path, format!("is larger than the limit of {limit} bytes"));
+    if metadata.len() > limit {
+        return Err(too_large());
+    }
+    let file = File::open(path).map_err(fault)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fault)?;
+    // The file may have grown since it was measured.
+    if bytes.len() as u64 > limit {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+fn verify(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
+    let actual = hex(&Sha256::digest(bytes));
+    if actual == expected {
+        return Ok(());
+    }
+    Err(invalid(
+        path,
+        format!("field `sha256` in bundle.json is {expected}, but the file's is {actual}"),
+    ))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
+}
+
+fn at(path: &Path, refusal: Refusal) -> ModelError {
+    match refusal {
+        Refusal::Invalid(problem) => invalid(path, one_line(&problem)),
+        Refusal::Unsupported(problem) => ModelError::Unsupported {
+            file: path.to_path_buf(),
+            problem: one_line(&problem),
+        },
+    }
+}
+
+fn invalid(path: &Path, problem: String) -> ModelError {
+    ModelError::Invalid {
+        file: path.to_path_buf(),
+        problem,
+    }
+}
+
+/// Foreign messages may hold line breaks and long excerpts.
+fn one_line(text: &str) -> String {
+    let mut line: String = text.chars().take(300).collect();
+    line.retain(|c| !c.is_control());
+    line
+}

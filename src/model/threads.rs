@@ -1,0 +1,56 @@
+//! The threads that the model computes on.
+//!
+//! Invariant: loading and scoring run on these threads only. Matrix products in candle split their
+//! work with rayon, and rayon runs work on the pool from which it was asked; so a pool of our own
+//! is a real limit, where candle's `RAYON_NUM_THREADS` is read from the environment and applies to
+//! the whole process.
+
+use super::reward::ModelError;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// A pool of threads; clones share it.
+#[derive(Debug, Clone)]
+pub struct Threads(Arc<ThreadPool>);
+
+impl Threads {
+    /// Starts `count` threads; by default as many as candle would use: `RAYON_NUM_THREADS`, or the
+    /// number of physical cores. More than that are not used by matrix products.
+    ///
+    /// # Errors
+    /// [`ModelError::Threads`] if the system refuses a thread.
+    pub fn new(count: Option<NonZeroUsize>) -> Result<Self, ModelError> {
+        let count = count.map_or_else(candle_core::utils::get_num_threads, NonZeroUsize::get);
+        ThreadPoolBuilder::new()
+            .num_threads(count)
+            .thread_name(|index| format!("model-{index}"))
+            .build()
+            .map(|pool| Self(Arc::new(pool)))
+            .map_err(|error| ModelError::Threads(error.to_string()))
+    }
+
+    /// How many threads there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.current_num_threads()
+    }
+
+    /// Runs `work` on the pool and waits for it; whatever it splits stays on the pool.
+    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.0.install(work)
+    }
+
+    /// Runs three pieces of work side by side.
+    pub(super) fn three<A: Send, B: Send, C: Send>(
+        &self,
+        a: impl FnOnce() -> A + Send,
+        b: impl FnOnce() -> B + Send,
+        c: impl FnOnce() -> C + Send,
+    ) -> (A, B, C) {
+        self.run(|| {
+            let (a, (b, c)) = rayon::join(a, || rayon::join(b, c));
+            (a, b, c)
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! A structurally complete model bundle of a few hundred kilobytes with random weights, for tests
+//! that need a model but not a good one. Include it with
+//! `#[path = "support/tiny_bundle.rs"] mod tiny_bundle;`.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test includes this file and uses another part of it"
+)]
+
+use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+pub const LAYERS: usize = 2;
+pub const HIDDEN: usize = 32;
+pub const HEADS: usize = 4;
+pub const KV_HEADS: usize = 2;
+pub const INTERMEDIATE: usize = 64;
+pub const VOCAB: usize = 256;
+pub const CONTEXT: usize = 128;
+pub const MAX_WINDOWS: usize = 2;
+pub const BUCKETS: usize = 1024;
+pub const METRICS: usize = 30;
+/// All files but `bundle.json`.
+pub const FILES: [&str; 4] = [
+    "trunk.gguf",
+    "heads.safetensors",
+    "tokenizer.json",
+    "calibration.json",
+];
+
+/// A bundle in a temporary folder that lives as long as this.
+pub struct TinyBundle {
+    dir: TempDir,
+}
+
+impl TinyBundle {
+    /// Writes the bundle. The same weights each time.
+    pub fn new() -> Self {
+        let bundle = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        write_trunk(&bundle.file("trunk.gguf"));
+        write_heads(&bundle.file("heads.safetensors"));
+        bundle.write("tokenizer.json", tokenizer().to_string().as_bytes());
+        bundle.write("calibration.json", calibration().to_string().as_bytes());
+        bundle.write("bundle.json", manifest().to_string().as_bytes());
+        bundle.rehash();
+        bundle
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The path of one of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The content of one of its files.
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.file(name)).unwrap()
+    }
+
+    /// Replaces a file and leaves the hashes in `bundle.json` as they are.
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.file(name), bytes).unwrap();
+    }
+
+    /// Changes `bundle.json`.
+    pub fn edit(&self, change: impl FnOnce(&mut Value)) {
+        let mut manifest: Value = serde_json::from_slice(&self.read("bundle.json")).unwrap();
+        change(&mut manifest);
+        self.write("bundle.json", manifest.to_string().as_bytes());
+    }
+
+    /// Makes the hashes in `bundle.json` those of the files.
+    pub fn rehash(&self) {
+        let hash = |name: &str| -> Value {
+            let digest = Sha256::digest(self.read(name));
+            digest
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect::<String>()
+                .into()
+        };
+        self.edit(|manifest| {
+            manifest["weights"][0]["sha256"] = hash("trunk.gguf");
+            manifest["weights"][1]["sha256"] = hash("heads.safetensors");
+            manifest["tokenizer"]["sha256"] = hash("tokenizer.json");
+            manifest["calibration_sha256"] = hash("calibration.json");
+        });
+    }
+}
+
+fn manifest() -> Value {
+    json!({
+        "schema": 1, "name": "tiny", "version": "0.0.1", "license": "Apache-2.0",
+        "kind": "trunk-heads", "architecture": "llama",
+        "weights": [
+            {"file": "trunk.gguf", "sha256": ""},
+            {"file": "heads.safetensors", "sha256": ""},
+        ],
+        "tokenizer": {"file": "tokenizer.json", "sha256": ""},
+        "renderer": "patch@1", "context": CONTEXT,
+        "calibration": "calibration.json", "calibration_sha256": "",
+        "languages": ["rust"],
+        "trunk": {
+            "layers": LAYERS, "hidden": HIDDEN, "heads": HEADS, "kv_heads": KV_HEADS,
+            "intermediate": INTERMEDIATE, "vocab": VOCAB, "rope_theta": 10000.0,
+            "rms_norm_eps": 1e-5,
+        },
+        "task_tokens": 16, "max_windows": MAX_WINDOWS, "readouts": [1, 2],
+        "heads": {
+            "patch": {"pools": ["task", "added", "removed", "context", "end"], "hidden": 0},
+            "hunk": {"pools": ["added", "removed", "context", "end", "patch_added"], "hidden": 8},
+        },
+        "lexical": {"buckets": BUCKETS, "metrics": METRICS},
+    })
+}
+
+fn calibration() -> Value {
+    let map = json!({"slope": 1.0, "intercept": 0.0, "reference_prior": 0.5});
+    json!({"schema": 1, "id": "tiny", "default_prior": 0.5, "patch": map, "hunk": map})
+}
+
+/// One token a byte.
+fn tokenizer() -> Value {
+    let mut alphabet: Vec<char> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet()
+        .into_iter()
+        .collect();
+    alphabet.sort_unstable();
+    let vocab: serde_json::Map<String, Value> = (0..)
+        .zip(alphabet)
+        .map(|(id, c): (u32, char)| (c.to_string(), id.into()))
+        .collect();
+    let bytes = json!({
+        "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true,
+    });
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": bytes, "post_processor": null, "decoder": bytes,
+        "model": {"type": "BPE", "vocab": vocab, "merges": []},
+    })
+}
+
+/// Numbers between -1 and 1 that only look random (the generator of Numerical Recipes).
+fn noise(seed: u32, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    })
+    .take(count)
+    .collect()
+}
+
+fn write_trunk(path: &Path) {
+    let narrow = HIDDEN / HEADS * KV_HEADS;
+    let mut shapes = vec![("token_embd.weight".to_string(), vec![VOCAB, HIDDEN])];
+    for layer in 0..LAYERS {
+        for (part, shape) in [
+            ("attn_norm", vec![HIDDEN]),
+            ("attn_q", vec![HIDDEN, HIDDEN]),
+            ("attn_k", vec![narrow, HIDDEN]),
+            ("attn_v", vec![narrow, HIDDEN]),
+            ("attn_output", vec![HIDDEN, HIDDEN]),
+            ("ffn_norm", vec![HIDDEN]),
+            ("ffn_gate", vec![INTERMEDIATE, HIDDEN]),
+            ("ffn_up", vec![INTERMEDIATE, HIDDEN]),
+            ("ffn_down", vec![HIDDEN, INTERMEDIATE]),
+        ] {
+            shapes.push((format!("blk.{layer}.{part}.weight"), shape));
+        }
+    }
+    let tensors: Vec<(String, QTensor)> = (0..)
+        .zip(shapes)
+        .map(|(seed, (name, shape))| {
+            let values = noise(seed, shape.iter().product());
+            let dtype = if shape.len() == 1 {
+                GgmlDType::F32
+            } else {
+                GgmlDType::Q4_1
+            };
+            let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            (name, QTensor::quantize(&tensor, dtype).unwrap())
+        })
+        .collect();
+    let tensors: Vec<_> = tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
+    let layers = gguf_file::Value::U32(LAYERS as u32);
+    let tags = gguf_file::Value::Array(vec![gguf_file::Value::String("a".into()); 3]);
+    let metadata = [("llama.block_count", &layers), ("general.tags", &tags)];
+    let mut file = std::fs::File::create(path).unwrap();
+    gguf_file::write(&mut file, &metadata, &tensors).unwrap();
+}
+
+fn write_heads(path: &Path) {
+    let states = 2 * 5 * HIDDEN;
+    let mut shapes = vec![
+        ("head.patch.weight".to_string(), vec![1, states]),
+        ("head.patch.bias".into(), vec![1]),
+        ("head.hunk.0.weight".into(), vec![8, states]),
+        ("head.hunk.0.bias".into(), vec![8]),
+        ("head.hunk.2.weight".into(), vec![1, 8]),
+        ("head.hunk.2.bias".into(), vec![1]),
+        ("fusion.patch".into(), vec![4]),
+        ("fusion.hunk".into(), vec![5]),
+        ("fusion.hunk_trunk_mean".into(), vec![1]),
+    ];
+    for kind in ["patch", "hunk"] {
+        for (part, size) in [("idf", BUCKETS), ("weight", BUCKETS), ("bias", 1)] {
+            shapes.push((format!("lexical.{kind}.{part}"), vec![size]));
+        }
+        for (part, size) in [("mean", 30), ("scale", 30), ("weight", 30), ("bias", 1)] {
+            shapes.push((format!("metrics.{kind}.{part}"), vec![size]));
+        }
+    }
+    let data: BTreeMap<String, (Vec<usize>, Vec<u8>)> = (100..)
+        .zip(shapes)
+        .map(|(seed, (name, shape))| {
+            let mut values = noise(seed, shape.iter().product());
+            if name.ends_with("scale") || name.ends_with("idf") {
+                values
+                    .iter_mut()
+                    .for_each(|value| *value = value.abs() + 0.5);
+            }
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            (name, (shape, bytes))
+        })
+        .collect();
+    let views = data.iter().map(|(name, (shape, bytes))| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+        (name, view)
+    });
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
