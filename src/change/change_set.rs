@@ -115,11 +115,11 @@ pub enum UnchangedReason {
 impl std::fmt::Display for UnchangedReason {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
-            UnchangedReason::SameAsBase => "is the same as in the base",
-            UnchangedReason::LineEndingsOnly => "differs in line endings only",
-            UnchangedReason::ModeOnly => "differs in its mode only",
-            UnchangedReason::RenamedOnly => "was renamed without a change",
-            UnchangedReason::EmptyFile => "is empty",
+            UnchangedReason::SameAsBase => "the same as in the base",
+            UnchangedReason::LineEndingsOnly => "only line endings differ",
+            UnchangedReason::ModeOnly => "only the mode differs",
+            UnchangedReason::RenamedOnly => "renamed without a change",
+            UnchangedReason::EmptyFile => "empty file",
         })
     }
 }
@@ -183,6 +183,20 @@ impl ChangeSet {
             base_commit: base.commit,
             files,
         })
+    }
+
+    /// What the change is measured against, for a reader: `HEAD (1a2b3c4)`.
+    #[must_use]
+    pub fn base_description(&self) -> String {
+        let name = match &self.base {
+            Base::Index => return "the index".into(),
+            Base::Head => "HEAD",
+            Base::Commit(name) => name,
+        };
+        match &self.base_commit {
+            None => format!("{name} (no commit yet)"),
+            Some(commit) => format!("{name} ({})", commit.get(..7).unwrap_or(commit)),
+        }
     }
 
     /// The changed files as a patch, sorted by path.

@@ -119,37 +119,45 @@ pub enum SkipReason {
     },
 }
 
+impl SkipReason {
+    /// The reason that a path alone gives, for a diff that came without its repository.
+    #[must_use]
+    pub fn of_path(path: &str) -> Option<Self> {
+        by_name(path, &Attributes::default())
+    }
+}
+
 impl fmt::Display for SkipReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SkipReason::Submodule => out.write_str("is a submodule; check it in its own work tree"),
+            SkipReason::Submodule => out.write_str("submodule: check it in its own work tree"),
             SkipReason::NestedRepository => {
-                out.write_str("is another git repository; check it in its own work tree")
+                out.write_str("another git repository: check it in its own work tree")
             }
-            SkipReason::Conflict => out.write_str("has merge conflicts; resolve them first"),
-            SkipReason::Symlink => out.write_str("is a symbolic link"),
-            SkipReason::Ignored => out.write_str("is ignored by git"),
-            SkipReason::PathNotUtf8 => out.write_str("has a path that is not valid UTF-8"),
-            SkipReason::Binary => out.write_str("is a binary file"),
-            SkipReason::LfsPointer => out.write_str("is stored in Git LFS"),
+            SkipReason::Conflict => out.write_str("merge conflicts: resolve them first"),
+            SkipReason::Symlink => out.write_str("symbolic link"),
+            SkipReason::Ignored => out.write_str("ignored by git"),
+            SkipReason::PathNotUtf8 => out.write_str("its path is not valid UTF-8"),
+            SkipReason::Binary => out.write_str("binary file"),
+            SkipReason::LfsPointer => out.write_str("stored in Git LFS"),
             SkipReason::FilterDriver { name } => {
-                write!(out, "passes through the filter program {name:?}, which is not run")
+                write!(out, "passes through the filter program {name:?}, which is never run")
             }
             SkipReason::TooLarge { bytes, limit } => {
-                write!(out, "has {bytes} bytes, more than the limit of {limit}")
+                write!(out, "{bytes} bytes, more than the limit of {limit} (`maxFileBytes`)")
             }
             SkipReason::TooManyLines { lines, limit } => {
-                write!(out, "has {lines} lines, more than the limit of {limit}")
+                write!(out, "{lines} lines, more than the limit of {limit}")
             }
             SkipReason::MarkedGenerated => {
-                out.write_str("is marked linguist-generated in .gitattributes")
+                out.write_str("marked linguist-generated in .gitattributes")
             }
-            SkipReason::NoDiff => out.write_str("is marked -diff in .gitattributes"),
+            SkipReason::NoDiff => out.write_str("marked -diff in .gitattributes"),
             SkipReason::GeneratedName => out.write_str(
-                "has the name of a generated file; set -linguist-generated in .gitattributes to check it",
+                "named like a generated file: set -linguist-generated in .gitattributes to check it",
             ),
-            SkipReason::LockFile => out.write_str("is a lock file"),
-            SkipReason::NotUtf8 => out.write_str("is not UTF-8 text"),
+            SkipReason::LockFile => out.write_str("lock file"),
+            SkipReason::NotUtf8 => out.write_str("not UTF-8 text"),
             SkipReason::Unreadable { why } => write!(out, "cannot be read: {why}"),
         }
     }

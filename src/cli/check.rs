@@ -1,6 +1,6 @@
 //! `diffidence check`: scores the changes of a work tree, or of a diff, and says which to look at.
 
-use super::model::{ModelArgs, engine, probability};
+use super::model::{ModelArgs, PriorArg, engine, probability};
 use super::report::{FileOutcome, FileReport, Frame, Report, ScoredFile};
 use super::{Status, text};
 use crate::calibration::Probability;
@@ -47,6 +47,8 @@ pub(super) struct CheckArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    prior: PriorArg,
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -141,7 +143,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> 
                 change,
                 new_lines: Some(new_text_lines),
             },
-            Outcome::Unchanged(why) => CandidateOutcome::Unchanged(why.to_string()),
+            Outcome::Unchanged { why } => CandidateOutcome::Unchanged(why.to_string()),
             Outcome::Skipped(reason) => CandidateOutcome::Skipped(reason.to_string()),
         },
     });
@@ -185,6 +187,7 @@ fn configuration(args: &CheckArgs, root: Option<&Path>) -> Config {
     if let Some(min_score) = args.min_score {
         config.min_score = min_score;
     }
+    config.prior = args.prior.prior.or(config.prior);
     config
 }
 

@@ -31,13 +31,15 @@ enum Command {
     /// Score patches from JSON lines to JSON lines
     Score(score::ScoreArgs),
     /// Measure a model, or scores made elsewhere, on labelled patches
-    Eval(eval::EvalArgs),
+    Eval(model::EvalCommand),
     /// Serve an editor over standard input and output
     Lsp(LspArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct LspArgs {
+    #[command(flatten)]
+    prior: model::PriorArg,
     #[command(flatten)]
     model: model::ModelArgs,
     /// Accepted because editors add it; standard input and output are always used
@@ -92,10 +94,11 @@ pub fn run() -> ExitCode {
 }
 
 fn lsp(args: &LspArgs) -> ExitCode {
-    finish(model::server_options(&args.model).and_then(|options| {
-        crate::server::run(options)?;
-        Ok(Status::Fine)
-    }))
+    match model::server_options(&args.model, &args.prior).map(crate::server::run) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => finish(Err(error.into())),
+        Err(error) => finish(Err(error)),
+    }
 }
 
 fn finish(result: anyhow::Result<Status>) -> ExitCode {

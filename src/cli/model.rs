@@ -1,50 +1,55 @@
 //! From flags to a running engine: which bundle, which calibration, which prior, which cache.
 
 use super::Status;
-use super::eval::{EvalArgs, Scored};
+use super::eval::{self, EvalArgs, ExitStatus, Scored, Scorer};
 use super::records::Record;
+use super::score;
 use crate::calibration::Probability;
-use crate::change::Patch;
 use crate::config::Config;
-use crate::model::{Bundle, RewardModel, locate, set_threads};
-use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader, ScoreRequest, Slot};
+use crate::model::{Bundle, RewardModel, Threads, locate};
+use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader};
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Flags that every command with a model has.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct ModelArgs {
+pub(super) struct ModelArgs {
     /// Folder of the model bundle [default: the bundled model]
     #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
-    /// Share of correct changes to assume before looking at one, between 0 and 1
-    #[arg(long, value_name = "P", value_parser = open_probability)]
-    pub(crate) prior: Option<Probability>,
+    model: Option<PathBuf>,
     /// Threads that the model may use [default: all cores, half of them in an editor]
     #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
     /// Neither read nor write remembered scores
     #[arg(long)]
-    pub(crate) no_cache: bool,
+    no_cache: bool,
+}
+
+/// The flag of commands that print probabilities.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct PriorArg {
+    /// Share of correct changes to assume before looking at one [default: the model's]
+    #[arg(long, value_name = "P", value_parser = eval::parse_share)]
+    pub(super) prior: Option<Probability>,
+}
+
+/// `diffidence eval`, with the model that makes the scores.
+#[derive(Debug, clap::Args)]
+pub(super) struct EvalCommand {
+    #[command(flatten)]
+    eval: EvalArgs,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 /// A probability from the command line.
-pub(crate) fn probability(text: &str) -> Result<Probability, String> {
+pub(super) fn probability(text: &str) -> Result<Probability, String> {
     let value: f64 = text.parse().map_err(|_| "expected a number such as 0.35")?;
     Probability::new(value).map_err(|error| error.to_string())
-}
-
-/// As [`probability`], without the two ends, which have no log-odds.
-fn open_probability(text: &str) -> Result<Probability, String> {
-    let value = probability(text)?;
-    if value.get() > 0.0 && value.get() < 1.0 {
-        Ok(value)
-    } else {
-        Err("a prior of 0 or 1 leaves nothing to judge: give a number in between".into())
-    }
 }
 
 /// The bundle that the flags or the configuration name, read but not loaded.
@@ -54,17 +59,22 @@ struct Opened {
     cache: Arc<Cache>,
 }
 
-fn open(args: &ModelArgs, config: &Config, threads: usize) -> Result<Opened> {
+fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Opened> {
     let folder = locate(args.model.as_deref().or(config.model.as_deref()))?;
     let bundle = Bundle::open(&folder)?;
     let judge = Judge::new(
-        bundle.identity().clone(),
-        bundle.calibration().clone(),
-        args.prior.or(config.prior),
+        bundle.identity.clone(),
+        bundle.calibration.clone(),
+        config.prior,
     );
-    let threads = args.threads.or(config.threads).unwrap_or(threads).max(1);
-    set_threads(threads);
-    let loader: Loader = Box::new(move || Ok(Box::new(bundle.load()?) as Box<dyn RewardModel>));
+    let threads = args
+        .threads
+        .or(config.threads.and_then(NonZeroUsize::new))
+        .or(NonZeroUsize::new(default_threads));
+    let loader: Loader = Box::new(move || {
+        let model = bundle.load_on(Threads::new(threads)?)?;
+        Ok(Box::new(model) as Box<dyn RewardModel>)
+    });
     let cache = match Cache::default_folder().filter(|_| !args.no_cache) {
         Some(folder) => Cache::in_folder(folder),
         None => Cache::in_memory(),
@@ -83,21 +93,15 @@ fn cores() -> usize {
 /// An engine for commands that end by themselves: all cores.
 pub(super) fn engine(args: &ModelArgs, config: &Config) -> Result<Engine> {
     let opened = open(args, config, cores())?;
-    Engine::start(
-        opened.judge,
-        opened.cache,
-        opened.loader,
-        EngineOptions::default(),
-    )
-    .context("cannot start the inference thread")
+    let options = EngineOptions::default();
+    Engine::start(opened.judge, opened.cache, opened.loader, options)
+        .context("cannot start the inference thread")
 }
 
 /// What the language server starts from: half of the cores, so that typing stays smooth.
-pub(super) fn server_options(args: &ModelArgs) -> Result<ServerOptions> {
+pub(super) fn server_options(args: &ModelArgs, prior: &PriorArg) -> Result<ServerOptions> {
     let config = Config {
-        model: args.model.clone(),
-        prior: args.prior,
-        threads: args.threads,
+        prior: prior.prior,
         ..Config::default()
     };
     let opened = open(args, &config, (cores() / 2).max(1))?;
@@ -109,23 +113,48 @@ pub(super) fn server_options(args: &ModelArgs) -> Result<ServerOptions> {
     })
 }
 
-/// Runs `diffidence eval` with a model behind it; the model is only loaded if it is asked.
-pub(super) fn run_eval(args: &EvalArgs, out: &mut dyn Write) -> Result<Status> {
-    let engine = engine(&args.model, &Config::default())?;
-    let prior = engine.judge().prior();
-    let mut score = |record: &Record| -> Result<Scored, String> {
-        let patch = Patch::from_unified(record.patch.as_bytes()).map_err(|e| e.to_string())?;
-        let request = ScoreRequest {
-            patch,
-            task: record.problem.clone(),
-        };
-        let verdict = engine
-            .score(Slot(record.id.to_string()), request)
-            .map_err(|error| error.to_string())?;
-        Ok(Scored {
-            logit: verdict.patch.logit,
-            probability: verdict.patch.probability,
-        })
+/// Runs `diffidence eval`; the model is only looked for if scores are not given.
+pub(super) fn run_eval(args: &EvalCommand, out: &mut dyn Write) -> Result<Status> {
+    let terminal = std::io::stderr().is_terminal();
+    let mut progress = |done: u64| {
+        if terminal {
+            // Progress that cannot be shown is no reason to stop.
+            drop(write!(std::io::stderr(), "\r{done} records"));
+        }
     };
-    super::eval::run(args, prior, &mut score, out)
+    let status = if args.eval.scores.is_some() {
+        eval::run(&args.eval, None, &mut progress, out)?
+    } else {
+        let mut scorer = EngineScorer(engine(&args.model, &Config::default())?);
+        eval::run(&args.eval, Some(&mut scorer), &mut progress, out)?
+    };
+    Ok(match status {
+        ExitStatus::Complete => Status::Fine,
+        ExitStatus::Incomplete => Status::Failed,
+    })
+}
+
+struct EngineScorer(Engine);
+
+impl Scorer for EngineScorer {
+    fn model(&self) -> String {
+        self.0.judge().identity().to_string()
+    }
+
+    fn prior(&self) -> Probability {
+        self.0.judge().prior()
+    }
+
+    fn score(&mut self, record: &Record) -> Result<Scored, eval::ScoreError> {
+        match score::judge(record, &self.0) {
+            Ok(judged) => Ok(Scored {
+                probability: judged.verdict.patch.probability,
+                logit: Some(judged.verdict.patch.logit),
+            }),
+            Err(failure) => Err(eval::ScoreError {
+                code: failure.code.into(),
+                message: failure.message,
+            }),
+        }
+    }
 }

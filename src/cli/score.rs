@@ -3,14 +3,14 @@
 //! Invariant: every line that is not blank gets exactly one answer; a line that cannot be judged
 //! gets an error object, never a score.
 
-use super::model::{ModelArgs, engine};
-use super::records::{Record, RecordError, read_records};
+use super::model::{ModelArgs, PriorArg, engine};
+use super::records::{self, LineError, Record, RecordId};
 use super::Status;
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use crate::config::Config;
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot, Verdict};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write;
@@ -22,12 +22,14 @@ pub(super) struct ScoreArgs {
     #[arg(value_name = "FILE", default_value = "-")]
     input: PathBuf,
     #[command(flatten)]
+    prior: PriorArg,
+    #[command(flatten)]
     model: ModelArgs,
 }
 
 #[derive(Serialize)]
 struct Answer {
-    id: Value,
+    id: Option<RecordId>,
     #[serde(flatten)]
     result: AnswerResult,
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -70,16 +72,16 @@ struct Skipped {
     reason: &'static str,
 }
 
-#[derive(Serialize)]
-struct Failure {
-    code: &'static str,
-    message: String,
-}
-
 pub(super) fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<Status> {
-    let engine = engine(&args.model, &Config::default())?;
+    let config = Config {
+        prior: args.prior.prior,
+        ..Config::default()
+    };
+    let engine = engine(&args.model, &config)?;
+    let lines = records::open(&args.input)
+        .with_context(|| format!("cannot read {}", args.input.display()))?;
     let mut status = Status::Fine;
-    for record in read_records(&args.input)? {
+    for record in records::records(lines) {
         let answer = answer(record, &engine);
         if matches!(answer.result, AnswerResult::Failed { .. }) {
             status = Status::Failed;
@@ -92,21 +94,21 @@ pub(super) fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<Status> {
     Ok(status)
 }
 
-fn answer(record: Result<Record, RecordError>, engine: &Engine) -> Answer {
+fn answer(record: Result<(u64, Record), LineError>, engine: &Engine) -> Answer {
     match record {
-        Ok(record) => {
+        Ok((_, record)) => {
             let result = match judge(&record, engine) {
-                Ok(scored) => AnswerResult::Scored(Box::new(scored)),
+                Ok(judged) => AnswerResult::Scored(Box::new(judged.into())),
                 Err(error) => AnswerResult::Failed { error },
             };
             Answer {
-                id: record.id,
+                id: Some(record.id),
                 result,
                 meta: record.meta,
             }
         }
         Err(error) => Answer {
-            id: error.id.clone().unwrap_or(Value::Null),
+            id: error.id.clone(),
             result: AnswerResult::Failed {
                 error: Failure {
                     code: "bad-record",
@@ -118,8 +120,24 @@ fn answer(record: Result<Record, RecordError>, engine: &Engine) -> Answer {
     }
 }
 
-fn judge(record: &Record, engine: &Engine) -> Result<Scored, Failure> {
-    let mut patch = Patch::from_unified(record.patch.as_bytes()).map_err(|error| Failure {
+/// A record's patch with its verdict.
+pub(super) struct Judged {
+    /// The files that have hunks.
+    patch: Patch,
+    skipped: Vec<Skipped>,
+    pub(super) verdict: Verdict,
+}
+
+/// Why a record has no verdict.
+#[derive(Serialize)]
+pub(super) struct Failure {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+/// Scores one record: the same for `score` and `eval`.
+pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure> {
+    let patch = Patch::from_unified(record.patch.as_bytes()).map_err(|error| Failure {
         code: "bad-patch",
         message: error.to_string(),
     })?;
@@ -132,7 +150,7 @@ fn judge(record: &Record, engine: &Engine) -> Result<Scored, Failure> {
         reason: "no changed lines of text",
     });
     let skipped = skipped.collect();
-    patch = Patch { files };
+    let patch = Patch { files };
     if patch.files.is_empty() {
         return Err(Failure {
             code: "nothing-to-score",
@@ -140,12 +158,16 @@ fn judge(record: &Record, engine: &Engine) -> Result<Scored, Failure> {
         });
     }
     let request = ScoreRequest {
-        patch,
+        patch: patch.clone(),
         task: record.problem.clone(),
     };
     let slot = Slot(record.id.to_string());
-    let verdict = engine.score(slot, request.clone()).map_err(failure)?;
-    Ok(scored(&request.patch, &verdict, skipped))
+    let verdict = engine.score(slot, request).map_err(failure)?;
+    Ok(Judged {
+        patch,
+        skipped,
+        verdict,
+    })
 }
 
 fn failure(error: ScoreError) -> Failure {
@@ -158,25 +180,28 @@ fn failure(error: ScoreError) -> Failure {
     }
 }
 
-fn scored(patch: &Patch, verdict: &Verdict, skipped: Vec<Skipped>) -> Scored {
-    let hunks = patch.hunks().zip(&verdict.hunks);
-    let hunks = hunks.map(|((file, hunk), score)| HunkScore {
-        file: file.path().to_owned(),
-        old_start: hunk.old.start,
-        old_lines: hunk.old.lines,
-        new_start: hunk.new.start,
-        new_lines: hunk.new.lines,
-        probability: score.probability,
-        logit: score.logit,
-    });
-    Scored {
-        probability: verdict.patch.probability,
-        logit: verdict.patch.logit,
-        hunks: hunks.collect(),
-        model: verdict.model.clone(),
-        calibration: verdict.calibration.clone(),
-        tokens: verdict.tokens,
-        truncated: verdict.truncated,
-        skipped,
+impl From<Judged> for Scored {
+    fn from(judged: Judged) -> Self {
+        let verdict = judged.verdict;
+        let hunks = judged.patch.hunks().zip(&verdict.hunks);
+        let hunks = hunks.map(|((file, hunk), score)| HunkScore {
+            file: file.path().to_owned(),
+            old_start: hunk.old.start,
+            old_lines: hunk.old.lines,
+            new_start: hunk.new.start,
+            new_lines: hunk.new.lines,
+            probability: score.probability,
+            logit: score.logit,
+        });
+        Self {
+            probability: verdict.patch.probability,
+            logit: verdict.patch.logit,
+            hunks: hunks.collect(),
+            model: verdict.model,
+            calibration: verdict.calibration,
+            tokens: verdict.tokens,
+            truncated: verdict.truncated,
+            skipped: judged.skipped,
+        }
     }
 }
