@@ -3,8 +3,12 @@
 //! Invariant: a [`Probability`] is finite and within 0 and 1. This room must not know where logits
 //! come from.
 
+pub mod diagram;
 pub mod map;
+pub mod metrics;
+pub mod prior;
 pub mod probability;
 
 pub use map::{Calibration, CalibrationError, Platt};
+pub use prior::shift_prior;
 pub use probability::{Logit, Probability};
