@@ -148,7 +148,7 @@ impl Actor {
                 if let EngineSlot::Running(engine) = &self.engine {
                     engine.stop();
                 }
-                drop(reply.send(()));
+                let _ = reply.send(());
             }
             Event::Stop => {}
 
@@ -189,7 +189,7 @@ impl Actor {
                     let text = show::summary(document, &self.judge);
                     self.outbox.show(MessageType::INFO, text);
                 }
-                drop(reply.send(()));
+                let _ = reply.send(());
             }
             Event::Text(file, reply) => {
                 let text = self.documents.get(&file.path).map(|doc| DocumentText {
@@ -469,12 +469,7 @@ impl Actor {
             let look = tokio::task::spawn_blocking(move || look(&question)).await;
             let look = look.unwrap_or_else(|error| {
                 tracing::error!(%error, "a look panicked");
-                Look {
-                    sight: Sight::Failed("internal error: see the server's log".into()),
-                    unsaved: false,
-                    config,
-                    warnings: Vec::new(),
-                }
+                Look::failed(config, "internal error: see the server's log".into())
             });
             let look = Box::new(look);
             drop(events.send(Event::Looked { ticket, look }));

@@ -10,7 +10,7 @@ use tower_lsp::lsp_types::{
 };
 
 /// Where the README says how to read a score.
-const HELP: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#reading-scores");
+const HELP: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#how-to-read-a-score");
 
 /// The diagnostics of a document whose standing is current. `None` while the score is computed:
 /// what the client has is better than a flicker.
