@@ -4,6 +4,22 @@
 //! Invariant: a file is never silently absent. It is changed, unchanged, or skipped with a reason.
 //! This room must not know about models or the language server protocol.
 
+mod base;
+pub mod change_set;
+pub mod diff;
+mod exclude;
 pub mod patch;
+mod rename;
+mod repo;
+mod slide;
+mod status;
+pub mod unified;
 
+pub use base::Base;
+pub use change_set::{
+    BlobId, ChangeOptions, ChangeSet, ChangedFile, Outcome, UnchangedReason, change_of_file,
+};
+pub use exclude::SkipReason;
 pub use patch::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange, Patch};
+pub use repo::ChangeError;
+pub use unified::ParseError;
