@@ -95,7 +95,7 @@ impl FromStr for Prior {
     }
 }
 
-fn parse_share(text: &str) -> Result<Probability, &'static str> {
+pub(super) fn parse_share(text: &str) -> Result<Probability, &'static str> {
     open_share(text).ok_or("expected a number between 0 and 1, exclusive")
 }
 

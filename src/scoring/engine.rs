@@ -90,7 +90,7 @@ struct Shared {
 /// A handle to the inference thread. Dropping it stops the thread.
 pub struct Engine {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Engine {
@@ -123,7 +123,7 @@ impl Engine {
             .spawn(move || worker.run())?;
         Ok(Self {
             shared,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -206,10 +206,26 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Stops, and lets go of the thread: dropping the engine then does not wait for a model that
+    /// is slow to notice. For a program that is about to end.
+    pub fn abandon(&self) {
+        self.stop();
+        drop(self.take_thread());
+    }
+
+    fn take_thread(&self) -> Option<JoinHandle<()>> {
+        self.thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
-        if let Some(thread) = self.thread.take()
+        if let Some(thread) = self.take_thread()
             && thread.thread().id() != std::thread::current().id()
         {
             drop(thread.join());

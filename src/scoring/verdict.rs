@@ -87,10 +87,7 @@ impl Judge {
     /// Calibrates logits.
     #[must_use]
     pub fn judge(&self, logits: &PatchLogits, cached: bool) -> Verdict {
-        let score = |map: &Platt, logit: Logit| Score {
-            probability: map.apply(logit, self.prior),
-            logit,
-        };
+        let score = |map: &Platt, logit: Logit| self.score(map, logit, self.prior);
         Verdict {
             patch: score(&self.calibration.patch, logits.patch),
             hunks: logits
@@ -104,5 +101,70 @@ impl Judge {
             calibration: self.calibration.id.clone(),
             cached,
         }
+    }
+
+    /// The verdict at another prior, from its own logits; `None` takes this judge's.
+    #[must_use]
+    pub fn judge_again(&self, verdict: &Verdict, prior: Option<Probability>) -> Verdict {
+        let prior = prior.unwrap_or(self.prior);
+        let score = |map: &Platt, old: Score| self.score(map, old.logit, prior);
+        Verdict {
+            patch: score(&self.calibration.patch, verdict.patch),
+            hunks: verdict
+                .hunks
+                .iter()
+                .map(|&old| score(&self.calibration.hunk, old))
+                .collect(),
+            ..verdict.clone()
+        }
+    }
+
+    fn score(&self, map: &Platt, logit: Logit, prior: Probability) -> Score {
+        Score {
+            probability: map.apply(logit, prior),
+            logit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn judging_again_moves_probabilities_and_keeps_logits() {
+        let map = Platt {
+            slope: 1.0,
+            intercept: 0.0,
+            reference_prior: Probability::HALF,
+        };
+        let calibration = Calibration {
+            schema: 1,
+            id: "t".into(),
+            default_prior: Probability::HALF,
+            patch: map.clone(),
+            hunk: map,
+            notes: serde_json::Value::Null,
+        };
+        let identity = ModelIdentity {
+            name: "m".into(),
+            version: "1".into(),
+            bundle_hash: String::new(),
+            renderer: String::new(),
+        };
+        let judge = Judge::new(identity.clone(), calibration.clone(), None);
+        let logits = PatchLogits {
+            patch: Logit::new(0.3).unwrap(),
+            hunks: vec![Logit::new(-1.0).unwrap()],
+            tokens: 1,
+            truncated: false,
+        };
+        let verdict = judge.judge(&logits, true);
+        let prior = Some(Probability::new(0.9).unwrap());
+        let again = judge.judge_again(&verdict, prior);
+        let direct = Judge::new(identity, calibration, prior).judge(&logits, true);
+        assert_eq!(again, direct);
+        assert!(again.hunks[0].probability > verdict.hunks[0].probability);
+        assert_eq!(judge.judge_again(&again, None), verdict);
     }
 }

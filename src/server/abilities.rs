@@ -1,0 +1,89 @@
+//! What the client can do, flat, and what this server offers it.
+
+use super::backend::SHOW_FILE;
+use super::text::Encoding;
+use tower_lsp::lsp_types::{
+    ClientCapabilities, CodeLensOptions, ExecuteCommandOptions, HoverProviderCapability,
+    InitializeResult, MarkupKind, SaveOptions, ServerCapabilities, ServerInfo,
+    TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions,
+    TextDocumentSyncSaveOptions,
+};
+
+/// The client's capabilities as far as they matter here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Abilities {
+    pub(super) encoding: Encoding,
+    pub(super) lens_refresh: bool,
+    pub(super) pull_settings: bool,
+    pub(super) register_settings: bool,
+    pub(super) register_files: bool,
+    pub(super) markdown_hover: bool,
+    pub(super) related_information: bool,
+}
+
+impl Abilities {
+    pub(super) fn of(client: &ClientCapabilities) -> Self {
+        let workspace = client.workspace.as_ref();
+        let document = client.text_document.as_ref();
+        let flag = |value: Option<Option<bool>>| value.flatten().unwrap_or(false);
+        let formats = document
+            .and_then(|document| document.hover.as_ref())
+            .and_then(|hover| hover.content_format.as_deref());
+        Self {
+            encoding: Encoding::negotiated(client),
+            lens_refresh: flag(
+                workspace
+                    .and_then(|workspace| workspace.code_lens.as_ref())
+                    .map(|lens| lens.refresh_support),
+            ),
+            pull_settings: flag(workspace.map(|workspace| workspace.configuration)),
+            register_settings: flag(
+                workspace
+                    .and_then(|workspace| workspace.did_change_configuration.as_ref())
+                    .map(|settings| settings.dynamic_registration),
+            ),
+            register_files: flag(
+                workspace
+                    .and_then(|workspace| workspace.did_change_watched_files.as_ref())
+                    .map(|files| files.dynamic_registration),
+            ),
+            markdown_hover: formats.is_none_or(|formats| formats.contains(&MarkupKind::Markdown)),
+            related_information: flag(
+                document
+                    .and_then(|document| document.publish_diagnostics.as_ref())
+                    .map(|diagnostics| diagnostics.related_information),
+            ),
+        }
+    }
+
+    /// The answer to `initialize`.
+    pub(super) fn offer(&self) -> InitializeResult {
+        let sync = TextDocumentSyncOptions {
+            open_close: Some(true),
+            change: Some(TextDocumentSyncKind::INCREMENTAL),
+            save: Some(TextDocumentSyncSaveOptions::SaveOptions(SaveOptions {
+                include_text: Some(false),
+            })),
+            ..TextDocumentSyncOptions::default()
+        };
+        InitializeResult {
+            capabilities: ServerCapabilities {
+                position_encoding: Some(self.encoding.kind()),
+                text_document_sync: Some(TextDocumentSyncCapability::Options(sync)),
+                code_lens_provider: Some(CodeLensOptions {
+                    resolve_provider: Some(false),
+                }),
+                hover_provider: Some(HoverProviderCapability::Simple(true)),
+                execute_command_provider: Some(ExecuteCommandOptions {
+                    commands: vec![SHOW_FILE.into()],
+                    ..ExecuteCommandOptions::default()
+                }),
+                ..ServerCapabilities::default()
+            },
+            server_info: Some(ServerInfo {
+                name: env!("CARGO_PKG_NAME").into(),
+                version: Some(env!("CARGO_PKG_VERSION").into()),
+            }),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The protocol's methods: each converts its parameters to an [`Event`] and sends it.
+//!
+//! Invariant: nothing is awaited before the send, so events reach the actor in the order in which
+//! the client wrote them; notifications await nothing at all, and requests only their answer from
+//! the actor, which never waits for anything. This module must hold no state.
+
+use super::event::{DocumentText, Event, File, Reply};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::lsp_types::{
+    CodeLens, CodeLensParams, DidChangeConfigurationParams, DidChangeTextDocumentParams,
+    DidChangeWatchedFilesParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
+    DidSaveTextDocumentParams, ExecuteCommandParams, Hover, HoverParams, InitializeParams,
+    InitializeResult, InitializedParams, TextDocumentIdentifier, Url,
+};
+use tower_lsp::{LanguageServer, async_trait};
+
+/// The command behind the code lens; its argument is the document's URI.
+pub(super) const SHOW_FILE: &str = "diffidence.showFile";
+
+/// Sends what the client says to the state actor.
+pub(super) struct Backend {
+    pub(super) events: mpsc::UnboundedSender<Event>,
+}
+
+impl Backend {
+    fn send(&self, event: Event) {
+        if self.events.send(event).is_err() {
+            tracing::debug!("a message came after the end");
+        }
+    }
+
+    /// Sends the event of a request. The answer is awaited by the caller, after the send.
+    fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> oneshot::Receiver<T> {
+        let (reply, answer) = oneshot::channel();
+        self.send(event(reply));
+        answer
+    }
+
+    /// `diffidence/text`: the text and version that the server has for a document.
+    pub(super) async fn text(
+        &self,
+        document: TextDocumentIdentifier,
+    ) -> Result<Option<DocumentText>> {
+        let Some(file) = File::at(document.uri) else {
+            return Ok(None);
+        };
+        answered(self.ask(|reply| Event::Text(file, reply))).await
+    }
+}
+
+async fn answered<T>(answer: oneshot::Receiver<T>) -> Result<T> {
+    // The actor dropped the reply: it is ending, or this event made it panic, which it logged.
+    answer.await.map_err(|_| Error::internal_error())
+}
+
+#[async_trait]
+impl LanguageServer for Backend {
+    async fn initialize(&self, params: InitializeParams) -> Result<InitializeResult> {
+        answered(self.ask(|reply| Event::Initialize(Box::new(params), reply))).await
+    }
+
+    async fn initialized(&self, _: InitializedParams) {
+        self.send(Event::Initialized);
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        answered(self.ask(Event::Shutdown)).await
+    }
+
+    async fn did_open(&self, params: DidOpenTextDocumentParams) {
+        let document = params.text_document;
+        if let Some(file) = File::at(document.uri) {
+            self.send(Event::Opened {
+                file,
+                version: document.version,
+                text: document.text,
+            });
+        }
+    }
+
+    async fn did_change(&self, params: DidChangeTextDocumentParams) {
+        let document = params.text_document;
+        if let Some(file) = File::at(document.uri) {
+            self.send(Event::Changed {
+                file,
+                version: document.version,
+                changes: params.content_changes,
+            });
+        }
+    }
+
+    async fn did_save(&self, params: DidSaveTextDocumentParams) {
+        if let Some(file) = File::at(params.text_document.uri) {
+            self.send(Event::Saved(file));
+        }
+    }
+
+    async fn did_close(&self, params: DidCloseTextDocumentParams) {
+        if let Some(file) = File::at(params.text_document.uri) {
+            self.send(Event::Closed(file));
+        }
+    }
+
+    async fn did_change_watched_files(&self, _: DidChangeWatchedFilesParams) {
+        self.send(Event::DiskChanged);
+    }
+
+    async fn did_change_configuration(&self, params: DidChangeConfigurationParams) {
+        self.send(Event::SettingsChanged(params.settings));
+    }
+
+    async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
+        let Some(file) = File::at(params.text_document.uri) else {
+            return Ok(None);
+        };
+        answered(self.ask(|reply| Event::CodeLenses(file, reply)))
+            .await
+            .map(Some)
+    }
+
+    async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
+        let place = params.text_document_position_params;
+        let Some(file) = File::at(place.text_document.uri) else {
+            return Ok(None);
+        };
+        answered(self.ask(|reply| Event::Hovered(file, place.position, reply))).await
+    }
+
+    async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
+        if params.command != SHOW_FILE {
+            let problem = format!("unknown command `{}`", params.command);
+            return Err(Error::invalid_params(problem));
+        }
+        let file = params
+            .arguments
+            .first()
+            .and_then(Value::as_str)
+            .and_then(|uri| Url::parse(uri).ok())
+            .and_then(File::at);
+        let Some(file) = file else {
+            let problem = format!("`{SHOW_FILE}` takes the URI of a file");
+            return Err(Error::invalid_params(problem));
+        };
+        answered(self.ask(|reply| Event::ShowFile(file, reply))).await?;
+        Ok(None)
+    }
+}

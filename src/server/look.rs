@@ -1,0 +1,133 @@
+//! One look at a document against its base: repository, its settings, diff, remembered score.
+//!
+//! Invariant: a look depends only on its [`Question`] and the disk, and always ends in a [`Look`].
+//! It reads files and may take long, so it runs on a blocking thread and never in the actor.
+
+use crate::change::{
+    Base, ChangeError, ChangeOptions, FileChange, Outcome, Patch, SkipReason, change_of_file,
+    repository_root,
+};
+use crate::config::Config;
+use crate::scoring::{Engine, ScoreRequest, Verdict};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What to look at.
+pub(super) struct Question {
+    pub(super) path: PathBuf,
+    /// The buffer; it wins over the disk.
+    pub(super) text: String,
+    /// The user's settings, without those of the repository.
+    pub(super) config: Config,
+    pub(super) engine: Arc<Engine>,
+}
+
+/// What was seen.
+pub(super) struct Look {
+    pub(super) sight: Sight,
+    /// Whether the buffer differs from the disk.
+    pub(super) unsaved: bool,
+    /// The settings in force for this document.
+    pub(super) config: Config,
+    /// What was passed over in the repository's settings.
+    pub(super) warnings: Vec<String>,
+}
+
+/// How the document stands against its base.
+pub(super) enum Sight {
+    /// There is no repository around it; why.
+    Outside(String),
+    /// Nothing to score.
+    Unchanged,
+    /// It changed and is not scored; why.
+    Skipped(String),
+    /// It cannot be compared; why.
+    Failed(String),
+    /// It has at least one hunk.
+    Changed {
+        change: FileChange,
+        remembered: Option<Verdict>,
+    },
+}
+
+impl Look {
+    /// A look that came to nothing.
+    pub(super) fn failed(config: Config, reason: String) -> Self {
+        Self {
+            sight: Sight::Failed(reason),
+            unsaved: false,
+            config,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Looks.
+pub(super) fn look(question: &Question) -> Look {
+    let unsaved = !is_on_disk(&question.path, &question.text);
+    let root = match repository_root(question.path.parent().unwrap_or(&question.path)) {
+        Ok(root) => root,
+        Err(error) => {
+            return Look {
+                sight: Sight::of_error(&error),
+                unsaved,
+                config: question.config.clone(),
+                warnings: Vec::new(),
+            };
+        }
+    };
+    let (config, warnings) = question.config.clone().overlaid_by_repository(&root);
+    // What is on disk is compared as a file: git then knows it by its time stamp.
+    let buffer = unsaved.then_some(question.text.as_str());
+    let options = ChangeOptions {
+        base: Base::parse(&config.base),
+        max_file_bytes: config.max_file_bytes,
+        ..ChangeOptions::default()
+    };
+    let sight = match change_of_file(&question.path, buffer, &options) {
+        Ok(file) => Sight::of(file.outcome, &question.engine),
+        Err(error) => Sight::of_error(&error),
+    };
+    Look {
+        sight,
+        unsaved,
+        config,
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+    }
+}
+
+impl Sight {
+    fn of(outcome: Outcome, engine: &Engine) -> Self {
+        match outcome {
+            Outcome::Changed { change, .. } => {
+                let files = vec![change.clone()];
+                let request = ScoreRequest {
+                    patch: Patch { files },
+                    task: None,
+                };
+                let remembered = engine.remembered(&request);
+                Self::Changed { change, remembered }
+            }
+            // Nobody expects a score for a file that git does not keep.
+            Outcome::Unchanged { .. } | Outcome::Skipped(SkipReason::Ignored) => Self::Unchanged,
+            Outcome::Skipped(reason) => Self::Skipped(reason.to_string()),
+        }
+    }
+
+    fn of_error(error: &ChangeError) -> Self {
+        match error {
+            ChangeError::NotARepository { .. }
+            | ChangeError::Bare { .. }
+            | ChangeError::Outside { .. } => Self::Outside(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Whether the disk holds exactly this text. Editors take a byte order mark out of the text.
+fn is_on_disk(path: &Path, text: &str) -> bool {
+    const BOM: &[u8] = "\u{feff}".as_bytes();
+    std::fs::read(path).is_ok_and(|bytes| {
+        bytes == text.as_bytes() || bytes.strip_prefix(BOM) == Some(text.as_bytes())
+    })
+}

@@ -1,0 +1,204 @@
+//! What goes to the client: notifications in order, requests that nothing waits for.
+//!
+//! Invariant: no method blocks or awaits, whatever the client does or fails to do.
+
+use super::event::Event;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tower_lsp::Client;
+use tower_lsp::jsonrpc;
+use tower_lsp::lsp_types::notification::Notification;
+use tower_lsp::lsp_types::{
+    ConfigurationItem, Diagnostic, DidChangeWatchedFilesRegistrationOptions, FileSystemWatcher,
+    GlobPattern, MessageType, Registration, Url,
+};
+
+/// Time after which an answer of the client is no longer waited for.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The section of the client's settings that holds ours.
+pub(super) const SECTION: &str = "diffidence";
+
+/// `diffidence/status`: what the server is doing, for status bars.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// What kind of work.
+    pub state: StatusKind,
+    /// One line for people; empty if there is nothing to add.
+    pub message: String,
+}
+
+/// The state of a [`Status`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatusKind {
+    /// The model is being read.
+    Loading,
+    /// Something is being scored.
+    Scoring,
+    /// All is done.
+    Idle,
+    /// Nothing new can be scored.
+    Degraded,
+}
+
+impl Notification for Status {
+    type Params = Self;
+    const METHOD: &'static str = "diffidence/status";
+}
+
+enum Message {
+    Diagnostics(Url, i32, Vec<Diagnostic>),
+    Status(Status),
+    Log(MessageType, String),
+    Show(MessageType, String),
+}
+
+/// Handle for talking to the client.
+pub(super) struct Outbox {
+    client: Client,
+    events: mpsc::UnboundedSender<Event>,
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Outbox {
+    /// Starts the task that writes notifications in order: a client that reads slowly holds up
+    /// this task and nothing else.
+    pub(super) fn new(client: Client, events: mpsc::UnboundedSender<Event>) -> Self {
+        let (messages, mut queue) = mpsc::unbounded_channel();
+        let writer = client.clone();
+        tokio::spawn(async move {
+            while let Some(message) = queue.recv().await {
+                match message {
+                    Message::Diagnostics(uri, version, diagnostics) => {
+                        writer
+                            .publish_diagnostics(uri, diagnostics, Some(version))
+                            .await;
+                    }
+                    Message::Status(status) => writer.send_notification::<Status>(status).await,
+                    Message::Log(kind, text) => writer.log_message(kind, text).await,
+                    Message::Show(kind, text) => writer.show_message(kind, text).await,
+                }
+            }
+        });
+        Self {
+            client,
+            events,
+            messages,
+        }
+    }
+
+    fn send(&self, message: Message) {
+        if self.messages.send(message).is_err() {
+            tracing::debug!("nobody is left to tell");
+        }
+    }
+
+    pub(super) fn publish(&self, uri: Url, version: i32, diagnostics: Vec<Diagnostic>) {
+        self.send(Message::Diagnostics(uri, version, diagnostics));
+    }
+
+    pub(super) fn status(&self, status: Status) {
+        self.send(Message::Status(status));
+    }
+
+    /// For the client's log.
+    pub(super) fn log(&self, kind: MessageType, text: String) {
+        self.send(Message::Log(kind, text));
+    }
+
+    /// For the user's eyes.
+    pub(super) fn show(&self, kind: MessageType, text: String) {
+        self.send(Message::Show(kind, text));
+    }
+
+    /// Asks the client to ask for code lenses again; [`Event::RefreshDone`] follows.
+    pub(super) fn refresh_lenses(&self) {
+        let client = self.client.clone();
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let answer = patiently(async move { client.code_lens_refresh().await }).await;
+            if answer.is_none() {
+                tracing::warn!("the client did not answer a refresh of the code lenses");
+            }
+            drop(events.send(Event::RefreshDone));
+        });
+    }
+
+    /// Asks for our section of the client's settings; [`Event::SettingsPulled`] follows if it
+    /// answers, and nothing if not.
+    pub(super) fn pull_settings(&self) {
+        let client = self.client.clone();
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let items = vec![ConfigurationItem {
+                scope_uri: None,
+                section: Some(SECTION.into()),
+            }];
+            match patiently(async move { client.configuration(items).await }).await {
+                Some(Ok(values)) => {
+                    let value = values.into_iter().next().unwrap_or(Value::Null);
+                    drop(events.send(Event::SettingsPulled(value)));
+                }
+                Some(Err(error)) => tracing::warn!(%error, "the client gave no settings"),
+                None => tracing::warn!("the client did not answer about settings"),
+            }
+        });
+    }
+
+    /// Registers for what only dynamic registration gives.
+    pub(super) fn register(&self, settings: bool, files: bool) {
+        let mut registrations = Vec::new();
+        if settings {
+            registrations.push(Registration {
+                id: "settings".into(),
+                method: "workspace/didChangeConfiguration".into(),
+                register_options: Some(serde_json::json!({ "section": SECTION })),
+            });
+        }
+        if files {
+            let watch = |glob: &str| FileSystemWatcher {
+                glob_pattern: GlobPattern::String(glob.into()),
+                kind: None,
+            };
+            let options = DidChangeWatchedFilesRegistrationOptions {
+                watchers: vec![
+                    watch("**/diffidence.toml"),
+                    watch("**/.gitattributes"),
+                    watch("**/.git/{HEAD,index}"),
+                ],
+            };
+            registrations.push(Registration {
+                id: "files".into(),
+                method: "workspace/didChangeWatchedFiles".into(),
+                register_options: serde_json::to_value(options).ok(),
+            });
+        }
+        if registrations.is_empty() {
+            return;
+        }
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            let registered =
+                patiently(async move { client.register_capability(registrations).await }).await;
+            if !matches!(registered, Some(Ok(()))) {
+                tracing::warn!(?registered, "the client did not register notifications");
+            }
+        });
+    }
+}
+
+/// The client's answer, or `None` if it takes too long. The request itself is then left waiting
+/// rather than dropped, because tower-lsp 0.20 panics on an answer whose receiver is gone
+/// (`service/client/pending.rs`), and that would end the server.
+async fn patiently<T: Send + 'static>(
+    request: impl Future<Output = jsonrpc::Result<T>> + Send + 'static,
+) -> Option<jsonrpc::Result<T>> {
+    let answer = tokio::spawn(request);
+    match tokio::time::timeout(CLIENT_TIMEOUT, answer).await {
+        Ok(Ok(result)) => Some(result),
+        Ok(Err(_)) | Err(_) => None,
+    }
+}

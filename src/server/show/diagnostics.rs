@@ -1,0 +1,82 @@
+//! Diagnostics: one for each hunk that scores below the threshold, on changed lines only.
+
+use super::super::document::{Document, Scoring, Standing};
+use super::super::text::{Encoding, GitLines, position_of};
+use super::runs::changed_runs;
+use crate::scoring::Judge;
+use tower_lsp::lsp_types::{
+    CodeDescription, Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location,
+    NumberOrString, Range, Url,
+};
+
+/// Where the README says how to read a score.
+const HELP: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#how-to-read-a-score");
+
+/// The diagnostics of a document whose standing is current. `None` while the score is computed:
+/// what the client has is better than a flicker.
+///
+/// A diagnostic stands on the first run of changed lines of its hunk. The others are related
+/// information, because a single range over all of them would cover unchanged lines.
+pub(in crate::server) fn diagnostics(
+    document: &Document,
+    judge: &Judge,
+    encoding: Encoding,
+    related_information: bool,
+) -> Option<Vec<Diagnostic>> {
+    let Standing::Changed(changed) = &document.standing else {
+        return Some(Vec::new());
+    };
+    let verdict = match &changed.score {
+        Scoring::Waiting(_) => return None,
+        Scoring::Failed(_) => return Some(Vec::new()),
+        Scoring::Done(verdict) => judge.judge_again(verdict, document.config.prior),
+    };
+    if !document.config.diagnostics {
+        return Some(Vec::new());
+    }
+    let min_score = document.config.min_score;
+    let lines = GitLines(&document.text);
+    let line_count = lines.count();
+    let range = |(first, last): (u32, u32)| {
+        let bytes = lines.bytes(first, last);
+        Range {
+            start: position_of(&document.text, bytes.start, encoding),
+            end: position_of(&document.text, bytes.end, encoding),
+        }
+    };
+    let low = changed
+        .change
+        .hunks
+        .iter()
+        .zip(&verdict.hunks)
+        .filter(|(_, score)| score.probability < min_score);
+    let diagnostics = low.map(|(hunk, score)| {
+        let mut ranges = changed_runs(hunk, line_count).into_iter().map(range);
+        let probability = score.probability;
+        let severity = if probability.get() < min_score.get() / 2.0 {
+            DiagnosticSeverity::WARNING
+        } else {
+            DiagnosticSeverity::INFORMATION
+        };
+        Diagnostic {
+            range: ranges.next().unwrap_or_default(),
+            severity: Some(severity),
+            code: Some(NumberOrString::String("low-score".into())),
+            code_description: Url::parse(HELP).ok().map(|href| CodeDescription { href }),
+            source: Some("diffidence".into()),
+            message: format!("{probability} likely correct: this hunk is worth a second look"),
+            related_information: related_information
+                .then(|| {
+                    ranges
+                        .map(|range| DiagnosticRelatedInformation {
+                            location: Location::new(document.uri.clone(), range),
+                            message: "also changed in this hunk".into(),
+                        })
+                        .collect::<Vec<_>>()
+                })
+                .filter(|others| !others.is_empty()),
+            ..Diagnostic::default()
+        }
+    });
+    Some(diagnostics.collect())
+}

@@ -1,0 +1,72 @@
+//! The one code lens of a changed file, on its first line so that it never moves.
+
+use super::super::backend::SHOW_FILE;
+use super::super::document::{Document, Scoring, Standing};
+use crate::calibration::Probability;
+use crate::scoring::{Judge, Verdict};
+use tower_lsp::lsp_types::{CodeLens, Command, Position, Range};
+
+/// What the lens says; `None` if the document has nothing to say.
+pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<String> {
+    let score = match &document.standing {
+        Standing::Unseen | Standing::Quiet => return None,
+        Standing::Skipped(reason) => return Some(format!("not scored: {reason}")),
+        Standing::Failed(reason) => return Some(format!("cannot score: {reason}")),
+        Standing::Changed(changed) => &changed.score,
+    };
+    Some(match score {
+        Scoring::Waiting(_) => "scoring…".into(),
+        Scoring::Failed(reason) => format!("cannot score: {reason}"),
+        Scoring::Done(verdict) => {
+            let verdict = judge.judge_again(verdict, document.config.prior);
+            let unsaved = if document.unsaved { " · unsaved" } else { "" };
+            let to_check = to_check(&verdict, document.config.min_score);
+            format!(
+                "{} likely correct · {to_check}{unsaved}",
+                verdict.patch.probability
+            )
+        }
+    })
+}
+
+/// The number of hunks below the threshold, in words.
+fn to_check(verdict: &Verdict, min_score: Probability) -> String {
+    let low = verdict
+        .hunks
+        .iter()
+        .filter(|score| score.probability < min_score)
+        .count();
+    let all = verdict.hunks.len();
+    match (low, all) {
+        (0, _) => "nothing to check".into(),
+        (low, 1) => format!("{low} of 1 hunk to check"),
+        (low, all) => format!("{low} of {all} hunks to check"),
+    }
+}
+
+/// The lens with the given title. The command is optional for clients: the server runs it too.
+pub(in crate::server) fn lens(document: &Document, title: &str) -> CodeLens {
+    CodeLens {
+        range: Range::new(Position::new(0, 0), Position::new(0, 0)),
+        command: Some(Command {
+            title: title.into(),
+            command: SHOW_FILE.into(),
+            arguments: Some(vec![document.uri.as_str().into()]),
+        }),
+        data: None,
+    }
+}
+
+/// One line about a document, for whoever clicks on its lens.
+pub(in crate::server) fn summary(document: &Document, judge: &Judge) -> String {
+    let name = document
+        .uri
+        .to_file_path()
+        .ok()
+        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| document.uri.to_string());
+    match title(document, judge) {
+        Some(title) => format!("{name}: {title}"),
+        None => format!("{name}: no changes to score"),
+    }
+}

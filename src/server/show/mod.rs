@@ -1,0 +1,12 @@
+//! What a document looks like to the client: pure functions from its state to protocol types.
+//!
+//! Invariant: the same state gives the same picture. This module must not send anything.
+
+mod diagnostics;
+mod hover;
+mod lens;
+mod runs;
+
+pub(super) use diagnostics::diagnostics;
+pub(super) use hover::hover;
+pub(super) use lens::{lens, summary, title};

@@ -1,0 +1,113 @@
+//! A reward model whose logits follow from the text of the changed lines.
+
+use diffidence::calibration::{Calibration, Logit};
+use diffidence::change::{Hunk, LineKind, Patch};
+use diffidence::model::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
+use diffidence::scoring::{Judge, Loader};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What a test sees of the model and tells it.
+#[derive(Debug, Clone, Default)]
+pub struct FakeModel {
+    /// Patches that were begun.
+    pub begun: Arc<AtomicUsize>,
+    /// Patches with a `slow` line wait until this is set or they are cancelled.
+    pub release: Arc<AtomicBool>,
+    /// Whether loading fails.
+    pub broken: bool,
+}
+
+/// The logit of one hunk: 12% with `bad` in a changed line, 27% with `poor`, else 87%.
+pub fn logit(hunk: &Hunk) -> f64 {
+    let says = |word: &str| {
+        let mut changed = hunk.lines.iter().filter(|line| line.kind != LineKind::Context);
+        changed.any(|line| line.text.contains(word))
+    };
+    if says("bad") {
+        -2.0
+    } else if says("poor") {
+        -1.0
+    } else {
+        1.9
+    }
+}
+
+impl FakeModel {
+    pub fn judge() -> Judge {
+        let calibration = Calibration::from_json(
+            br#"{"schema":1,"id":"none","default_prior":0.5,
+                "patch":{"slope":1,"intercept":0,"reference_prior":0.5},
+                "hunk":{"slope":1,"intercept":0,"reference_prior":0.5}}"#,
+        )
+        .unwrap();
+        Judge::new(identity(), calibration, None)
+    }
+
+    pub fn loader(&self) -> Loader {
+        let model = self.clone();
+        Box::new(move || {
+            if model.broken {
+                return Err(ModelError::NotFound(PathBuf::from("/nowhere")));
+            }
+            Ok(Box::new(Running {
+                identity: identity(),
+                model: model.clone(),
+            }))
+        })
+    }
+}
+
+fn identity() -> ModelIdentity {
+    ModelIdentity {
+        name: "fake".into(),
+        version: "1".into(),
+        bundle_hash: "0".into(),
+        renderer: "patch@1".into(),
+    }
+}
+
+struct Running {
+    identity: ModelIdentity,
+    model: FakeModel,
+}
+
+impl RewardModel for Running {
+    fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    fn score(
+        &mut self,
+        patch: &Patch,
+        _: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<PatchLogits, ModelError> {
+        self.model.begun.fetch_add(1, Ordering::SeqCst);
+        let says = |word: &str| {
+            let mut lines = patch.hunks().flat_map(|(_, hunk)| &hunk.lines);
+            lines.any(|line| line.text.contains(word))
+        };
+        assert!(!says("crash"), "asked to crash");
+        // `deaf` stands for a long operation that cannot be cancelled.
+        let (slow, deaf) = (says("slow"), says("deaf"));
+        while (slow || deaf) && !self.model.release.load(Ordering::SeqCst) {
+            if slow && cancel.is_cancelled() {
+                return Err(ModelError::Cancelled);
+            }
+            std::thread::yield_now();
+        }
+        let hunks: Vec<f64> = patch.hunks().map(|(_, hunk)| logit(hunk)).collect();
+        let lowest = hunks.iter().copied().fold(f64::INFINITY, f64::min);
+        Ok(PatchLogits {
+            patch: Logit::new(lowest).unwrap(),
+            hunks: hunks
+                .iter()
+                .map(|&value| Logit::new(value).unwrap())
+                .collect(),
+            tokens: 7,
+            truncated: false,
+        })
+    }
+}
