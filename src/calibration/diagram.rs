@@ -147,6 +147,15 @@ fn histogram(svg: &mut String, bins: &[Bin]) -> fmt::Result {
             }
         }
     }
+    for (class, word, offset) in [("all", "all", 128.0), ("correct", "correct", 76.0)] {
+        let (x, y) = (LEFT + SIDE - offset, HISTOGRAM_TOP + 2.0);
+        writeln!(
+            svg,
+            r#"<rect class="{class}" x="{x}" y="{y}" width="10" height="10"/><text class="quiet" x="{}" y="{}">{word}</text>"#,
+            x + 15.0,
+            y + 10.0,
+        )?;
+    }
     writeln!(
         svg,
         r#"<path class="grid" d="M{LEFT} {bottom}h{SIDE}"/><text class="quiet" x="{:.1}" y="{:.1}" text-anchor="end">{highest:.0}</text><text class="quiet" transform="translate(24 {:.1}) rotate(-90)" text-anchor="middle">records</text>"#,

@@ -247,7 +247,10 @@ impl Run {
             columns: self
                 .columns
                 .iter()
-                .map(|column| (column.errors(&column.tally), scoring(&column.tally)))
+                .map(|column| {
+                    let tally = &column.tally;
+                    (calibration_errors(tally, &column.smooth), scoring(tally))
+                })
                 .collect(),
         }
     }
@@ -269,14 +272,14 @@ impl Column {
             smooth_point: point.map(|s| s.error),
         }
     }
+}
 
-    fn errors(&self, tally: &Tally) -> CalibrationErrors<Option<f64>> {
-        CalibrationErrors {
-            ece_10: binned::ece_equal_width(tally, 10),
-            ece_15: binned::ece_equal_width(tally, 15),
-            ece_mass_15: binned::ece_equal_mass(tally, 15),
-            smooth_ece: self.smooth.error(tally),
-        }
+fn calibration_errors(tally: &Tally, smooth: &FastSmoothEce) -> CalibrationErrors<Option<f64>> {
+    CalibrationErrors {
+        ece_10: binned::ece_equal_width(tally, 10),
+        ece_15: binned::ece_equal_width(tally, 15),
+        ece_mass_15: binned::ece_equal_mass(tally, 15),
+        smooth_ece: smooth.error(tally),
     }
 }
 
@@ -357,9 +360,7 @@ impl Summary<'_> {
         Calibrated {
             mean_probability: (count > 0.0).then(|| sum / count),
             errors,
-            floor: floors(&column.tally, simulations, random, |tally| {
-                column.errors(tally)
-            }),
+            floor: floors(&column.tally, simulations, random, calibration_errors),
             scoring: Scoring {
                 brier: scoring(|s| s.brier),
                 brier_skill: scoring(|s| s.brier_skill),

@@ -5,6 +5,7 @@
 
 use super::bootstrap::{Random, percentile};
 use super::evaluation::CalibrationErrors;
+use super::smooth::{FastSmoothEce, smooth_ece};
 use super::tally::Tally;
 use serde::Serialize;
 
@@ -18,28 +19,24 @@ pub struct Floor {
     pub p95: f64,
 }
 
-/// Draws outcomes from the probabilities of `tally` `simulations` times and measures each time.
-/// `None` fields without records or simulations.
+/// Draws outcomes from the probabilities of `tally` `simulations` times and measures each time,
+/// with a SmoothECE prepared for calibrated data, whose bandwidth is much smaller than that of a
+/// bad model. `None` fields without records or simulations.
 pub(super) fn floors(
     tally: &Tally,
     simulations: usize,
     random: &mut Random,
-    measure: impl Fn(&Tally) -> CalibrationErrors<Option<f64>>,
+    measure: impl Fn(&Tally, &FastSmoothEce) -> CalibrationErrors<Option<f64>>,
 ) -> CalibrationErrors<Option<Floor>> {
     let mut drawn = tally.clone();
     let mut errors = Vec::with_capacity(simulations);
+    let mut smooth = None;
     for _ in 0..simulations {
-        for place in 0..drawn.values.len() {
-            let p = drawn.values[place];
-            let mut positive = 0.0;
-            for _ in 0..drawn.total[place] as usize {
-                if random.unit() < p {
-                    positive += 1.0;
-                }
-            }
-            drawn.positive[place] = positive;
-        }
-        errors.push(measure(&drawn));
+        draw(&mut drawn, random);
+        let smooth = smooth.get_or_insert_with(|| {
+            FastSmoothEce::new(smooth_ece(&drawn).map_or(0.1, |first| first.bandwidth))
+        });
+        errors.push(measure(&drawn, smooth));
     }
     CalibrationErrors::collect(&errors, |_, mut values| {
         values.sort_by(f64::total_cmp);
@@ -49,4 +46,18 @@ pub(super) fn floors(
         })
         .filter(|_| !values.is_empty())
     })
+}
+
+/// Replaces the outcomes by draws from the probabilities.
+fn draw(tally: &mut Tally, random: &mut Random) {
+    for place in 0..tally.values.len() {
+        let p = tally.values[place];
+        let mut positive = 0.0;
+        for _ in 0..tally.total[place] as usize {
+            if random.unit() < p {
+                positive += 1.0;
+            }
+        }
+        tally.positive[place] = positive;
+    }
 }

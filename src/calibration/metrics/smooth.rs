@@ -159,11 +159,11 @@ impl FastSmoothEce {
     #[must_use]
     pub fn new(hint: f64) -> Self {
         let hint = hint.clamp(0.004, 0.5);
-        let cells = ((6.0 / hint) as usize).clamp(64, 1024) / 2 * 2;
+        let cells = ((4.0 / hint) as usize).clamp(64, 1024) / 2 * 2;
         // A mode is damped by exp(-(pi mode bandwidth)^2 / 2): below 1e-6 from 1.7 / bandwidth on.
         // Resamples can have a smaller bandwidth than the hint, and a wide kernel, cut off in its
         // flanks, is damped more slowly.
-        let modes = ((1.7 / (0.5 * hint)).ceil() as usize).clamp(32, cells / 2);
+        let modes = ((1.7 / (0.6 * hint)).ceil() as usize).clamp(32, cells / 2);
         let period = 2 * cells;
         let wave: Vec<f64> = (0..period)
             .map(|step| (PI * step as f64 / cells as f64).cos())

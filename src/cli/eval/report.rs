@@ -171,11 +171,11 @@ impl View {
     pub(super) fn label(&self) -> String {
         let name = match self.name {
             "data" => "at the data's base rate",
-            "stated" => "at the stated prior",
+            "stated" => "as asked",
             _ => "as shipped",
         };
         match self.prior {
-            Some(prior) => format!("{name} ({:.3})", prior.get()),
+            Some(prior) => format!("{name} (prior {:.3})", prior.get()),
             None => format!("{name} (prior unknown)"),
         }
     }
@@ -210,6 +210,8 @@ pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, V
             measures: large.then(|| evaluate(&chosen, &columns, settings)),
         }
     };
+    let everyone: Vec<usize> = (0..judged.len()).collect();
+    let overall = group(None, &everyone);
     let by = |field: fn(&Judged) -> &Option<String>| {
         let mut members: BTreeMap<&Option<String>, Vec<usize>> = BTreeMap::new();
         for (index, judged) in judged.iter().enumerate() {
@@ -217,12 +219,27 @@ pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, V
         }
         let groups = members.into_iter();
         let mut groups: Vec<Group> = groups
-            .map(|(name, members)| group(name.clone(), &members))
+            .map(|(name, members)| {
+                let name = name.clone();
+                // Resampling is what takes time: a group of all records is not measured again.
+                if members.len() == everyone.len() {
+                    Group {
+                        name,
+                        ..overall.clone()
+                    }
+                } else {
+                    group(name, &members)
+                }
+            })
             .collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.n));
         groups
     };
-    let everyone: Vec<usize> = (0..judged.len()).collect();
+    let (by_language, by_source, by_policy) = (
+        by(|judged| &judged.language),
+        by(|judged| &judged.source),
+        by(|judged| &judged.policy),
+    );
     let report = Report {
         schema: 1,
         model: judgement.model.clone(),
@@ -236,10 +253,10 @@ pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, V
         primary_view: views.primary,
         resamples: args.resamples,
         seed: args.seed,
-        overall: group(None, &everyone),
-        by_language: by(|judged| &judged.language),
-        by_source: by(|judged| &judged.source),
-        by_policy: by(|judged| &judged.policy),
+        overall,
+        by_language,
+        by_source,
+        by_policy,
         failures: judgement.failures().take(FAILURES_SHOWN).cloned().collect(),
     };
     Ok((report, views))

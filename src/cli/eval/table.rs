@@ -6,6 +6,8 @@ use std::io::{self, Write};
 
 /// Names longer than this are cut in the tables; JSON has them whole.
 const LONGEST_NAME: usize = 32;
+/// Groups shown of each kind; JSON has them all.
+const MOST_GROUPS: usize = 40;
 
 pub(super) fn write(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let model = report.model.as_deref().unwrap_or("scores made elsewhere");
@@ -142,7 +144,7 @@ fn groups(out: &mut dyn Write, title: &str, groups: &[Group], view: usize) -> io
         "skill",
         "log-loss",
     ]);
-    for group in groups {
+    for group in groups.iter().take(MOST_GROUPS) {
         let measures = group.measures.as_ref();
         let plain = |get: &dyn Fn(&Evaluation) -> Estimate| {
             let value = measures.and_then(|m| get(m).value);
@@ -177,7 +179,13 @@ fn groups(out: &mut dyn Write, title: &str, groups: &[Group], view: usize) -> io
             value(of(&|c| c.scoring.log_loss)),
         ]);
     }
-    table.write(out)
+    table.write(out)?;
+    let rest = groups.get(MOST_GROUPS..).unwrap_or_default();
+    if !rest.is_empty() {
+        let records: usize = rest.iter().map(|group| group.n).sum();
+        writeln!(out, "… {} smaller ones, {records} records", rest.len())?;
+    }
+    Ok(())
 }
 
 fn number(value: f64) -> String {
