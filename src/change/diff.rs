@@ -42,7 +42,10 @@ pub fn diff_texts(old: &str, new: &str, time_limit: Duration) -> TextDiff {
     let mut added = vec![false; new_ids.len()];
     let deadline = Instant::now() + time_limit;
     let coarse = !mark_changes(
-        (&old_ids[old_middle.clone()], &mut removed[old_middle.clone()]),
+        (
+            &old_ids[old_middle.clone()],
+            &mut removed[old_middle.clone()],
+        ),
         (&new_ids[new_middle.clone()], &mut added[new_middle.clone()]),
         ids.len(),
         deadline,
@@ -51,8 +54,16 @@ pub fn diff_texts(old: &str, new: &str, time_limit: Duration) -> TextDiff {
         removed[old_middle].fill(true);
         added[new_middle].fill(true);
     } else {
-        let mut old_side = Side { ids: &old_ids, lines: &old.lines, changed: &mut removed };
-        let mut new_side = Side { ids: &new_ids, lines: &new.lines, changed: &mut added };
+        let mut old_side = Side {
+            ids: &old_ids,
+            lines: &old.lines,
+            changed: &mut removed,
+        };
+        let mut new_side = Side {
+            ids: &new_ids,
+            lines: &new.lines,
+            changed: &mut added,
+        };
         compact(&mut old_side, &new_side);
         compact(&mut new_side, &old_side);
     }
@@ -102,7 +113,10 @@ impl<'a> Lines<'a> {
 }
 
 fn common_prefix(old: &[u32], new: &[u32]) -> usize {
-    old.iter().zip(new).take_while(|(old, new)| old == new).count()
+    old.iter()
+        .zip(new)
+        .take_while(|(old, new)| old == new)
+        .count()
 }
 
 fn common_prefix_rev(old: &[u32], new: &[u32]) -> usize {
@@ -140,8 +154,7 @@ fn mark_changes(
     };
     let (old_kept, old_positions) = shared(old, &in_new, removed);
     let (new_kept, new_positions) = shared(new, &in_old, added);
-    let ops =
-        capture_diff_slices_deadline(Algorithm::Myers, &old_kept, &new_kept, Some(deadline));
+    let ops = capture_diff_slices_deadline(Algorithm::Myers, &old_kept, &new_kept, Some(deadline));
     if Instant::now() >= deadline {
         return false;
     }
@@ -188,7 +201,10 @@ fn changes(removed: &[bool], added: &[bool]) -> Vec<Change> {
             old += 1;
             new += 1;
         } else {
-            changes.push(Change { old: old_start..old, new: new_start..new });
+            changes.push(Change {
+                old: old_start..old,
+                new: new_start..new,
+            });
         }
     }
     changes
@@ -211,7 +227,10 @@ fn hunk(old: &[&str], new: &[&str], group: &[Change]) -> Option<Hunk> {
     let new_range = first.new.start - lead..last.new.end + trail;
     let mut lines = Vec::with_capacity(old_range.len() + new_range.len());
     let mut push = |kind, texts: &[&str]| {
-        lines.extend(texts.iter().map(|text| Line { kind, text: (*text).to_owned() }));
+        lines.extend(texts.iter().map(|text| Line {
+            kind,
+            text: (*text).to_owned(),
+        }));
     };
     let mut shared = old_range.start;
     for change in group {
@@ -231,7 +250,11 @@ fn hunk(old: &[&str], new: &[&str], group: &[Change]) -> Option<Hunk> {
 fn line_range(range: &std::ops::Range<usize>) -> LineRange {
     let before = count(range.start);
     LineRange {
-        start: if range.is_empty() { before } else { before.saturating_add(1) },
+        start: if range.is_empty() {
+            before
+        } else {
+            before.saturating_add(1)
+        },
         lines: count(range.len()),
     }
 }
@@ -274,7 +297,11 @@ mod tests {
 
     #[test]
     fn small_changes() {
-        check("a\nb\nc\n", "a\nB\nc\n", "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n");
+        check(
+            "a\nb\nc\n",
+            "a\nB\nc\n",
+            "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n",
+        );
         check("", "a\nb\n", "@@ -0,0 +1,2 @@\n+a\n+b\n");
         check("a\n", "", "@@ -1,1 +0,0 @@\n-a\n");
         check("", "", "");
@@ -295,10 +322,16 @@ mod tests {
         let mut new = old.clone();
         new[4] = "x\n".into();
         new[11] = "y\n".into();
-        assert_eq!(diff_texts(&old.concat(), &new.concat(), LONG).hunks.len(), 1);
+        assert_eq!(
+            diff_texts(&old.concat(), &new.concat(), LONG).hunks.len(),
+            1
+        );
         new[11] = "11\n".into();
         new[12] = "y\n".into();
-        assert_eq!(diff_texts(&old.concat(), &new.concat(), LONG).hunks.len(), 2);
+        assert_eq!(
+            diff_texts(&old.concat(), &new.concat(), LONG).hunks.len(),
+            2
+        );
     }
 
     #[test]
@@ -326,10 +359,12 @@ mod tests {
         let mut new = Vec::new();
         let mut at = 0;
         for hunk in hunks {
-            let start = (hunk.old.start as usize)
-                .saturating_sub(usize::from(hunk.old.lines > 0));
+            let start = (hunk.old.start as usize).saturating_sub(usize::from(hunk.old.lines > 0));
             new.extend(old[at..start].iter().map(ToString::to_string));
-            assert_eq!(new.len() + usize::from(hunk.new.lines > 0), hunk.new.start as usize);
+            assert_eq!(
+                new.len() + usize::from(hunk.new.lines > 0),
+                hunk.new.start as usize
+            );
             at = start + hunk.old.lines as usize;
             new.extend(
                 hunk.lines

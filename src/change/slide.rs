@@ -154,7 +154,10 @@ fn settle(side: &mut Side<'_>, other: &Side<'_>, group: &mut Group, facing: &mut
         let mut score = Score::default();
         score.add(&Split::at(side.lines, end));
         score.add(&Split::at(side.lines, end - size));
-        if best.as_ref().is_none_or(|(best, _)| score.is_at_least_as_good(best)) {
+        if best
+            .as_ref()
+            .is_none_or(|(best, _)| score.is_at_least_as_good(best))
+        {
             best = Some((score, end));
         }
     }

@@ -37,7 +37,9 @@ pub enum ParseError {
         line: usize,
     },
     /// The body of a hunk does not have the lines that its header announces.
-    #[error("line {line}: hunk says {expected} {side} lines but {found} follow; the diff is cut or edited")]
+    #[error(
+        "line {line}: hunk says {expected} {side} lines but {found} follow; the diff is cut or edited"
+    )]
     HunkBody {
         /// The line of the hunk's header.
         line: usize,
@@ -114,7 +116,12 @@ impl<'a> Parser<'a> {
                 .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
                 .collect()
         };
-        Parser { lines, at: 0, files: Vec::new(), draft: None }
+        Parser {
+            lines,
+            at: 0,
+            files: Vec::new(),
+            draft: None,
+        }
     }
 
     fn run(mut self) -> Result<Patch, ParseError> {
@@ -144,12 +151,17 @@ impl<'a> Parser<'a> {
     }
 
     fn next_starts_with(&self, prefix: &[u8]) -> bool {
-        self.lines.get(self.at).is_some_and(|line| line.starts_with(prefix))
+        self.lines
+            .get(self.at)
+            .is_some_and(|line| line.starts_with(prefix))
     }
 
     fn start(&mut self, line: usize) -> Result<&mut Draft, ParseError> {
         self.finish()?;
-        Ok(self.draft.insert(Draft { line, ..Draft::default() }))
+        Ok(self.draft.insert(Draft {
+            line,
+            ..Draft::default()
+        }))
     }
 
     fn finish(&mut self) -> Result<(), ParseError> {
@@ -184,7 +196,9 @@ impl<'a> Parser<'a> {
         let mut lines = Vec::new();
         let (mut old_found, mut new_found) = (0, 0);
         while old_found < old.lines || new_found < new.lines {
-            let Some(&line) = self.lines.get(self.at) else { break };
+            let Some(&line) = self.lines.get(self.at) else {
+                break;
+            };
             let (kind, text) = match line.split_first() {
                 None => (LineKind::Context, line),
                 Some((b' ', text)) => (LineKind::Context, text),
@@ -201,14 +215,22 @@ impl<'a> Parser<'a> {
             if old_found > old.lines || new_found > new.lines {
                 break;
             }
-            lines.push(Line { kind, text: String::from_utf8_lossy(text).into_owned() });
+            lines.push(Line {
+                kind,
+                text: String::from_utf8_lossy(text).into_owned(),
+            });
             self.at += 1;
         }
         let body = |side, expected, found| {
             if expected == found {
                 Ok(())
             } else {
-                Err(ParseError::HunkBody { line: number, side, expected, found })
+                Err(ParseError::HunkBody {
+                    line: number,
+                    side,
+                    expected,
+                    found,
+                })
             }
         };
         body("new", new.lines, new_found)?;
@@ -219,7 +241,9 @@ impl<'a> Parser<'a> {
             }
             Some((b' ', _)) => body("new", new.lines, new_found.saturating_add(1))?,
             // `-- ` starts the signature below a mailed patch, `--- ` the next file.
-            Some((b'-', rest)) if rest != b"-" && !rest.starts_with(b"- ") && !rest.starts_with(b"-- ") => {
+            Some((b'-', rest))
+                if rest != b"-" && !rest.starts_with(b"- ") && !rest.starts_with(b"-- ") =>
+            {
                 body("old", old.lines, old_found.saturating_add(1))?;
             }
             _ => {}
@@ -271,15 +295,27 @@ impl Draft {
         if old_path.is_none() && new_path.is_none() {
             return Err(ParseError::NoPath { line: self.line });
         }
-        Ok(FileChange { old_path, new_path, status, hunks: self.hunks })
+        Ok(FileChange {
+            old_path,
+            new_path,
+            status,
+            hunks: self.hunks,
+        })
     }
 }
 
 /// Cuts leading and trailing context; `None` if no line changed.
 fn trimmed(old: LineRange, new: LineRange, mut lines: Vec<Line>) -> Option<Hunk> {
     let is_change = |line: &Line| line.kind != LineKind::Context;
-    let lead = lines.iter().position(is_change)?.saturating_sub(CONTEXT_LINES);
-    let trail = lines.iter().rev().position(is_change)?.saturating_sub(CONTEXT_LINES);
+    let lead = lines
+        .iter()
+        .position(is_change)?
+        .saturating_sub(CONTEXT_LINES);
+    let trail = lines
+        .iter()
+        .rev()
+        .position(is_change)?
+        .saturating_sub(CONTEXT_LINES);
     lines.truncate(lines.len() - trail);
     lines.drain(..lead);
     let (lead, trail) = (u32::try_from(lead).ok()?, u32::try_from(trail).ok()?);
@@ -287,23 +323,38 @@ fn trimmed(old: LineRange, new: LineRange, mut lines: Vec<Line>) -> Option<Hunk>
         start: range.start.saturating_add(lead),
         lines: range.lines - lead - trail,
     };
-    Some(Hunk { old: cut(old), new: cut(new), lines })
+    Some(Hunk {
+        old: cut(old),
+        new: cut(new),
+        lines,
+    })
 }
 
 /// `@@ -1,2 +3,4 @@ heading` to the two ranges; a missing count is 1.
 fn hunk_ranges(header: &[u8]) -> Option<(LineRange, LineRange)> {
-    let header = std::str::from_utf8(header.strip_prefix(b"@@ -")?.split(|&byte| byte == b'@').next()?).ok()?;
+    let header = std::str::from_utf8(
+        header
+            .strip_prefix(b"@@ -")?
+            .split(|&byte| byte == b'@')
+            .next()?,
+    )
+    .ok()?;
     let (old, new) = header.strip_suffix(' ')?.split_once(" +")?;
     Some((line_range(old)?, line_range(new)?))
 }
 
 fn line_range(text: &str) -> Option<LineRange> {
     let (start, lines) = text.split_once(',').unwrap_or((text, "1"));
-    Some(LineRange { start: number(start)?, lines: number(lines)? })
+    Some(LineRange {
+        start: number(start)?,
+        lines: number(lines)?,
+    })
 }
 
 fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 /// The path of a `---` or `+++` line: without the prefix and without a timestamp.
@@ -321,11 +372,16 @@ fn git_paths(rest: &[u8]) -> Option<(String, String)> {
     let (old, new) = if rest.starts_with(b"\"") {
         let end = closing_quote(rest)? + 1;
         let (old, new) = rest.split_at(end);
-        (unquoted(old), unquoted(new.strip_prefix(b" ").unwrap_or(new)))
+        (
+            unquoted(old),
+            unquoted(new.strip_prefix(b" ").unwrap_or(new)),
+        )
     } else if let Some((old, new)) = equal_halves(rest) {
         (lossy(old), lossy(new))
     } else {
-        let split = rest.windows(3).position(|part| part == b" b/" || part == b" \"b")?;
+        let split = rest
+            .windows(3)
+            .position(|part| part == b" b/" || part == b" \"b")?;
         (lossy(&rest[..split]), unquoted(&rest[split + 1..]))
     };
     Some((without_prefix(old, "a/"), without_prefix(new, "b/")))
@@ -398,7 +454,10 @@ fn unquoted(raw: &[u8]) -> String {
 
 /// Quotes a path if git would not print it as it is.
 fn quoted(path: &str) -> Cow<'_, str> {
-    if !path.bytes().any(|byte| byte < 0x20 || byte == 0x7f || byte == b'"' || byte == b'\\') {
+    if !path
+        .bytes()
+        .any(|byte| byte < 0x20 || byte == 0x7f || byte == b'"' || byte == b'\\')
+    {
         return Cow::Borrowed(path);
     }
     let mut out = String::from("\"");
@@ -421,14 +480,22 @@ fn quoted(path: &str) -> Cow<'_, str> {
 fn write_file(out: &mut String, file: &FileChange) {
     let old = file.old_path.as_deref().unwrap_or(file.path());
     let new = file.path();
-    let names = (quoted(&format!("a/{old}")).into_owned(), quoted(&format!("b/{new}")).into_owned());
+    let names = (
+        quoted(&format!("a/{old}")).into_owned(),
+        quoted(&format!("b/{new}")).into_owned(),
+    );
     // Writing to a string cannot fail.
     let _ = writeln!(out, "diff --git {} {}", names.0, names.1);
     let _ = match file.status {
         FileStatus::Added => writeln!(out, "new file mode 100644"),
         FileStatus::Deleted => writeln!(out, "deleted file mode 100644"),
         FileStatus::Renamed => {
-            writeln!(out, "rename from {}\nrename to {}", quoted(old), quoted(new))
+            writeln!(
+                out,
+                "rename from {}\nrename to {}",
+                quoted(old),
+                quoted(new)
+            )
         }
         FileStatus::Modified => Ok(()),
     };
@@ -445,7 +512,11 @@ fn write_file(out: &mut String, file: &FileChange) {
     let _ = writeln!(out, "+++ {}", name(file.new_path.as_deref(), names.1));
     for hunk in &file.hunks {
         let (old, new) = (hunk.old, hunk.new);
-        let _ = writeln!(out, "@@ -{},{} +{},{} @@", old.start, old.lines, new.start, new.lines);
+        let _ = writeln!(
+            out,
+            "@@ -{},{} +{},{} @@",
+            old.start, old.lines, new.start, new.lines
+        );
         for line in &hunk.lines {
             out.push(match line.kind {
                 LineKind::Context => ' ',
@@ -477,7 +548,9 @@ mod tests {
 
     #[track_caller]
     fn check_error(text: &str, expect: &str) {
-        let message = Patch::from_unified(text.as_bytes()).expect_err("an error").to_string();
+        let message = Patch::from_unified(text.as_bytes())
+            .expect_err("an error")
+            .to_string();
         assert!(message.contains(expect), "{message}");
         assert_eq!(message.lines().count(), 1);
     }
@@ -486,23 +559,84 @@ mod tests {
     fn file_headers() {
         use FileStatus::{Added, Deleted, Modified, Renamed};
         let hunk = "@@ -1 +1 @@\n-a\n+b\n";
-        check_file(&format!("--- a/x y\t2024-01-01\n+++ b/x y\t2024-01-02\n{hunk}"), Modified, Some("x y"), Some("x y"));
-        check_file(&format!("diff --git a/x b/x\nindex 1..2 100644\n--- a/x\n+++ b/x\n{hunk}"), Modified, Some("x"), Some("x"));
-        check_file(&format!("--- x\n+++ x\n{hunk}"), Modified, Some("x"), Some("x"));
-        check_file(&format!("--- a/x\r\n+++ b/x\r\n{}", hunk.replace('\n', "\r\n")), Modified, Some("x"), Some("x"));
-        check_file("--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+b\n", Added, None, Some("x"));
-        check_file("--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-b\n", Deleted, Some("x"), None);
-        check_file("diff --git a/x b/x\nnew file mode 100644\nindex 0..e\n", Added, None, Some("x"));
-        check_file("diff --git a/x b/x\ndeleted file mode 100644\n", Deleted, Some("x"), None);
-        check_file("diff --git a/a b b/c d\nsimilarity index 100%\nrename from a b\nrename to c d\n", Renamed, Some("a b"), Some("c d"));
-        check_file("diff --git a/p q b/p q\nold mode 100644\nnew mode 100755\n", Modified, Some("p q"), Some("p q"));
-        check_file("diff --git \"a/\\303\\251\\\".txt\" \"b/\\303\\251\\\".txt\"\nnew file mode 100644\n", Added, None, Some("é\".txt"));
-        check_file("diff --git a/i.png b/i.png\nindex 1..2\nBinary files a/i.png and b/i.png differ\n", Modified, Some("i.png"), Some("i.png"));
+        check_file(
+            &format!("--- a/x y\t2024-01-01\n+++ b/x y\t2024-01-02\n{hunk}"),
+            Modified,
+            Some("x y"),
+            Some("x y"),
+        );
+        check_file(
+            &format!("diff --git a/x b/x\nindex 1..2 100644\n--- a/x\n+++ b/x\n{hunk}"),
+            Modified,
+            Some("x"),
+            Some("x"),
+        );
+        check_file(
+            &format!("--- x\n+++ x\n{hunk}"),
+            Modified,
+            Some("x"),
+            Some("x"),
+        );
+        check_file(
+            &format!("--- a/x\r\n+++ b/x\r\n{}", hunk.replace('\n', "\r\n")),
+            Modified,
+            Some("x"),
+            Some("x"),
+        );
+        check_file(
+            "--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+b\n",
+            Added,
+            None,
+            Some("x"),
+        );
+        check_file(
+            "--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-b\n",
+            Deleted,
+            Some("x"),
+            None,
+        );
+        check_file(
+            "diff --git a/x b/x\nnew file mode 100644\nindex 0..e\n",
+            Added,
+            None,
+            Some("x"),
+        );
+        check_file(
+            "diff --git a/x b/x\ndeleted file mode 100644\n",
+            Deleted,
+            Some("x"),
+            None,
+        );
+        check_file(
+            "diff --git a/a b b/c d\nsimilarity index 100%\nrename from a b\nrename to c d\n",
+            Renamed,
+            Some("a b"),
+            Some("c d"),
+        );
+        check_file(
+            "diff --git a/p q b/p q\nold mode 100644\nnew mode 100755\n",
+            Modified,
+            Some("p q"),
+            Some("p q"),
+        );
+        check_file(
+            "diff --git \"a/\\303\\251\\\".txt\" \"b/\\303\\251\\\".txt\"\nnew file mode 100644\n",
+            Added,
+            None,
+            Some("é\".txt"),
+        );
+        check_file(
+            "diff --git a/i.png b/i.png\nindex 1..2\nBinary files a/i.png and b/i.png differ\n",
+            Modified,
+            Some("i.png"),
+            Some("i.png"),
+        );
     }
 
     #[test]
     fn long_context_is_cut_and_ranges_follow() {
-        let patch = parse("--- a/x\n+++ b/x\n@@ -10,9 +20,8 @@ fn f\n 1\n 2\n 3\n 4\n-x\n\n 6\n 7\n 8\n");
+        let patch =
+            parse("--- a/x\n+++ b/x\n@@ -10,9 +20,8 @@ fn f\n 1\n 2\n 3\n 4\n-x\n\n 6\n 7\n 8\n");
         let hunk = &patch.files[0].hunks[0];
         assert_eq!((hunk.old.start, hunk.old.lines), (11, 7));
         assert_eq!((hunk.new.start, hunk.new.lines), (21, 6));
@@ -525,18 +659,37 @@ mod tests {
         check_error("", "no diff found");
         check_error("hello\n", "no diff found");
         check_error("@@ -1 +1 @@\n-a\n+b\n", "line 1: this hunk has no file");
-        check_error(&format!("{file}@@ -1,x +1 @@\n"), "line 3: this is not a hunk header");
-        check_error(&format!("{file}@@ -1,99999999999 +1 @@\n"), "line 3: this is not a hunk header");
-        check_error(&format!("{file}@@ -1 +1,5 @@\n-a\n+b\n+c\n"), "line 3: hunk says 5 new lines but 2 follow");
-        check_error(&format!("{file}@@ -1,4294967295 +1 @@\n-a\n+b\n"), "line 3: hunk says 4294967295 old lines");
-        check_error(&format!("{file}@@ -1 +1 @@\n-a\n+b\n+c\n"), "line 3: hunk says 1 new lines but 2 follow");
+        check_error(
+            &format!("{file}@@ -1,x +1 @@\n"),
+            "line 3: this is not a hunk header",
+        );
+        check_error(
+            &format!("{file}@@ -1,99999999999 +1 @@\n"),
+            "line 3: this is not a hunk header",
+        );
+        check_error(
+            &format!("{file}@@ -1 +1,5 @@\n-a\n+b\n+c\n"),
+            "line 3: hunk says 5 new lines but 2 follow",
+        );
+        check_error(
+            &format!("{file}@@ -1,4294967295 +1 @@\n-a\n+b\n"),
+            "line 3: hunk says 4294967295 old lines",
+        );
+        check_error(
+            &format!("{file}@@ -1 +1 @@\n-a\n+b\n+c\n"),
+            "line 3: hunk says 1 new lines but 2 follow",
+        );
         check_error("diff --cc x\n", "line 1: this is the combined diff");
-        check_error("--- /dev/null\n+++ /dev/null\n", "line 1: this file header names no file");
+        check_error(
+            "--- /dev/null\n+++ /dev/null\n",
+            "line 1: this file header names no file",
+        );
     }
 
     #[test]
     fn invalid_utf8_is_replaced() {
-        let patch = Patch::from_unified(b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-\xff\n+b\n").expect("a diff");
+        let patch =
+            Patch::from_unified(b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-\xff\n+b\n").expect("a diff");
         assert_eq!(patch.files[0].hunks[0].lines[0].text, "\u{fffd}");
     }
 
@@ -548,12 +701,19 @@ mod tests {
         let context = || proptest::collection::vec("[ -~é]{0,8}", 0..=3);
         let change = proptest::collection::vec((any::<bool>(), "[+@ -~é]{0,8}"), 1..6);
         (context(), change, context(), 1..1000_u32).prop_map(|(lead, change, trail, start)| {
-            let context = |text| Line { kind: LineKind::Context, text };
+            let context = |text| Line {
+                kind: LineKind::Context,
+                text,
+            };
             let lines: Vec<Line> = lead
                 .into_iter()
                 .map(context)
                 .chain(change.into_iter().map(|(added, text)| Line {
-                    kind: if added { LineKind::Added } else { LineKind::Removed },
+                    kind: if added {
+                        LineKind::Added
+                    } else {
+                        LineKind::Removed
+                    },
                     text,
                 }))
                 .chain(trail.into_iter().map(context))
@@ -562,22 +722,35 @@ mod tests {
                 start,
                 lines: lines.iter().filter(|line| line.kind != kind).count() as u32,
             };
-            Hunk { old: range(LineKind::Added), new: range(LineKind::Removed), lines }
+            Hunk {
+                old: range(LineKind::Added),
+                new: range(LineKind::Removed),
+                lines,
+            }
         })
     }
 
     fn file() -> impl Strategy<Value = FileChange> {
-        (0..4, path(), path(), proptest::collection::vec(hunk(), 0..3)).prop_map(
-            |(status, old, new, hunks)| {
+        (
+            0..4,
+            path(),
+            path(),
+            proptest::collection::vec(hunk(), 0..3),
+        )
+            .prop_map(|(status, old, new, hunks)| {
                 let (old_path, new_path, status) = match status {
                     0 => (None, Some(new), FileStatus::Added),
                     1 => (Some(old), None, FileStatus::Deleted),
                     2 if old != new => (Some(old), Some(new), FileStatus::Renamed),
                     _ => (Some(new.clone()), Some(new), FileStatus::Modified),
                 };
-                FileChange { old_path, new_path, status, hunks }
-            },
-        )
+                FileChange {
+                    old_path,
+                    new_path,
+                    status,
+                    hunks,
+                }
+            })
     }
 
     proptest! {
