@@ -1,5 +1,6 @@
 //! Cross-check: the change set against what git itself says about the same repository.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -1008,8 +1009,33 @@ fn other_bases_and_path_filters() {
 #[track_caller]
 fn error<T: std::fmt::Debug>(result: Result<T, diffidence::change::ChangeError>, expect: &str) {
     let message = result.expect_err("an error").to_string();
+    println!("{message}");
     assert!(message.contains(expect), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+/// The configuration of a repository that is not trusted cannot point the work tree elsewhere.
+#[test]
+fn a_work_tree_elsewhere_is_not_read() {
+    let repo = Repo::new();
+    repo.write("a.rs", "a\n").commit();
+    let outside = repo.beside("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("secret.rs"), "s\n").unwrap();
+    repo.config("core.worktree", outside.to_str().unwrap());
+    if let Ok(set) = ChangeSet::of(repo.root(), &ChangeOptions::default()) {
+        assert_eq!((set.root.as_path(), set.files.len()), (repo.root(), 0));
+    }
+}
+
+#[test]
+fn other_repository_formats() {
+    for format in ["--object-format=sha256", "--ref-format=reftable"] {
+        let repo = Repo::with_init(&[format]);
+        repo.write("a.rs", "a\n").commit();
+        let result = ChangeSet::of(repo.root(), &ChangeOptions::default());
+        error(result, "cannot");
+    }
 }
 
 #[test]

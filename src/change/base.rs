@@ -82,9 +82,7 @@ impl Resolved {
             .rev_parse_single(name)
             .and_then(|id| id.object())
             .map_err(unknown)?;
-        let commit = object
-            .peel_to_commit()
-            .map_err(|error| unknown(error.into()))?;
+        let commit = object.peel_to_commit().map_err(unknown)?;
         let tree = commit.tree_id().map_err(unknown)?.detach();
         Ok(Resolved {
             commit: Some(commit.id.to_string()),

@@ -208,6 +208,8 @@ pub(super) fn text(data: Vec<u8>, max_lines: u32) -> Result<String, SkipReason> 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
     use super::*;
 
     #[test]

@@ -236,6 +236,8 @@ fn basename(path: &BStr) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
     use super::*;
 
     fn pairs(sources: &[(&str, &str)], destinations: &[(&str, &str)]) -> Vec<Option<usize>> {

@@ -98,9 +98,19 @@ pub enum ChangeError {
 pub struct OneLine(String);
 
 impl OneLine {
-    pub(super) fn of(error: &dyn fmt::Display) -> Self {
-        // Without `#`, gix adds where in its source an error came up.
-        let text = format!("{error:#}");
+    /// The error and its causes, without the places in gix's source that its own format adds.
+    pub(super) fn of(error: &gix::Error) -> Self {
+        let mut causes: Vec<String> = Vec::new();
+        for cause in error.iter_errors() {
+            let text = cause.to_string();
+            if !causes.iter().any(|known| known.contains(&text)) {
+                causes.push(text);
+            }
+        }
+        Self::text(&causes.join(": "))
+    }
+
+    fn text(text: &str) -> Self {
         OneLine(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
@@ -169,7 +179,7 @@ impl Repo {
         })?;
         let root = root.canonicalize().map_err(|error| ChangeError::Open {
             path: path.to_owned(),
-            why: OneLine::of(&error),
+            why: OneLine::text(&error.to_string()),
         })?;
         // Trees are looked up again and again.
         git.object_cache_size_if_unset(4 * 1024 * 1024);
@@ -229,20 +239,14 @@ impl Repo {
 
     /// A blob, unless it has more than `limit` bytes.
     pub(super) fn blob(&self, id: ObjectId, limit: u64) -> Result<Content, ChangeError> {
-        let object_error = |error: &dyn fmt::Display| ChangeError::Object {
-            why: OneLine::of(error),
+        let object_error = |error: gix::Error| ChangeError::Object {
+            why: OneLine::of(&error),
         };
-        let header = self
-            .git
-            .find_header(id)
-            .map_err(|error| object_error(&error))?;
+        let header = self.git.find_header(id).map_err(object_error)?;
         if header.size() > limit {
             return Ok(Content::TooLarge(header.size()));
         }
-        let mut object = self
-            .git
-            .find_object(id)
-            .map_err(|error| object_error(&error))?;
+        let mut object = self.git.find_object(id).map_err(object_error)?;
         Ok(Content::Data(std::mem::take(&mut object.data)))
     }
 
@@ -272,7 +276,7 @@ impl Repo {
                 .attributes
                 .at_entry(path, None, &self.git.objects)
                 .map_err(|error| ChangeError::Walk {
-                    why: OneLine::of(&error),
+                    why: OneLine::text(&error.to_string()),
                 })?;
             let mut lookup = |_: &BStr, outcome: &mut gix::attrs::search::Outcome| {
                 platform.matching_attributes(outcome);
@@ -303,7 +307,7 @@ impl Repo {
                 .attributes
                 .at_entry(path, None, &self.git.objects)
                 .map_err(|error| ChangeError::Walk {
-                    why: OneLine::of(&error),
+                    why: OneLine::text(&error.to_string()),
                 })?;
             rules.selected.reset();
             platform.matching_attributes(&mut rules.selected);

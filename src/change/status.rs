@@ -398,10 +398,10 @@ impl<'a> Scan<'a> {
     fn submodule_is_clean_at(&self, folder: &Path, id: ObjectId) -> Option<bool> {
         let repo = Repo::open(folder).ok()?;
         let base = Resolved::of(&repo, &Base::Head).ok()?;
-        if base.commit? != id.to_string() {
+        let checked_out = base.commit.as_deref()?;
+        if checked_out != id.to_hex().to_string() {
             return Some(false);
         }
-        let base = Resolved::of(&repo, &Base::Head).ok()?;
         let mut scan = Scan::new(&repo, &base, false, self.max_bytes).ok()?;
         scan.depth = self.depth + 1;
         Some(scan.all().ok()?.is_empty())

@@ -531,6 +531,8 @@ fn write_file(out: &mut String, file: &FileChange) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
     use super::*;
     use proptest::prelude::*;
 
