@@ -398,8 +398,7 @@ impl<'a> Scan<'a> {
     fn submodule_is_clean_at(&self, folder: &Path, id: ObjectId) -> Option<bool> {
         let repo = Repo::open(folder).ok()?;
         let base = Resolved::of(&repo, &Base::Head).ok()?;
-        let checked_out = base.commit.as_deref()?;
-        if checked_out != id.to_hex().to_string() {
+        if base.commit != Some(id.to_string()) {
             return Some(false);
         }
         let mut scan = Scan::new(&repo, &base, false, self.max_bytes).ok()?;
