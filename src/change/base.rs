@@ -56,21 +56,32 @@ enum Entries {
 impl Resolved {
     pub(super) fn of(repo: &Repo, base: &Base) -> Result<Self, ChangeError> {
         match base {
-            Base::Index => Ok(Resolved { commit: None, entries: Entries::Index }),
+            Base::Index => Ok(Resolved {
+                commit: None,
+                entries: Entries::Index,
+            }),
             Base::Head => Self::head(repo),
             Base::Commit(name) => Self::commit(repo, name),
         }
     }
 
     fn head(repo: &Repo) -> Result<Self, ChangeError> {
-        let head_error = |error: gix::Error| ChangeError::Head { why: OneLine::of(&error) };
+        let head_error = |error: gix::Error| ChangeError::Head {
+            why: OneLine::of(&error),
+        };
         let mut head = repo.git.head().map_err(head_error)?;
         if head.is_unborn() {
-            return Ok(Resolved { commit: None, entries: Entries::None });
+            return Ok(Resolved {
+                commit: None,
+                entries: Entries::None,
+            });
         }
         let commit = head.peel_to_commit().map_err(head_error)?;
         let tree = commit.tree_id().map_err(head_error)?.detach();
-        Ok(Resolved { commit: Some(commit.id.to_string()), entries: Entries::Tree(tree) })
+        Ok(Resolved {
+            commit: Some(commit.id.to_string()),
+            entries: Entries::Tree(tree),
+        })
     }
 
     fn commit(repo: &Repo, name: &str) -> Result<Self, ChangeError> {
@@ -83,11 +94,12 @@ impl Resolved {
             .rev_parse_single(name)
             .and_then(|id| id.object())
             .map_err(unknown)?;
-        let commit = object
-            .peel_to_commit()
-            .map_err(|error| unknown(error.into()))?;
+        let commit = object.peel_to_commit().map_err(unknown)?;
         let tree = commit.tree_id().map_err(unknown)?.detach();
-        Ok(Resolved { commit: Some(commit.id.to_string()), entries: Entries::Tree(tree) })
+        Ok(Resolved {
+            commit: Some(commit.id.to_string()),
+            entries: Entries::Tree(tree),
+        })
     }
 
     /// The entry at a path, without looking at others.
@@ -96,15 +108,19 @@ impl Resolved {
             Entries::None => Ok(None),
             Entries::Index => Ok(staged(repo, path)),
             Entries::Tree(tree) => {
-                let object_error = |error: gix::Error| ChangeError::Object { why: OneLine::of(&error) };
+                let object_error = |error: gix::Error| ChangeError::Object {
+                    why: OneLine::of(&error),
+                };
                 let tree = repo.git.find_tree(tree).map_err(object_error)?;
                 let entry = tree
                     .lookup_entry(gix::bstr::ByteSlice::split_str(&**path, "/"))
                     .map_err(object_error)?;
-                Ok(entry.filter(|entry| !entry.mode().is_tree()).map(|entry| Tracked {
-                    id: entry.object_id(),
-                    mode: entry.mode().kind().into(),
-                }))
+                Ok(entry
+                    .filter(|entry| !entry.mode().is_tree())
+                    .map(|entry| Tracked {
+                        id: entry.object_id(),
+                        mode: entry.mode().kind().into(),
+                    }))
             }
         }
     }
@@ -128,16 +144,23 @@ impl Resolved {
         let state = repo
             .git
             .index_from_tree(&tree)
-            .map_err(|error| ChangeError::Object { why: OneLine::of(&error) })?;
+            .map_err(|error| ChangeError::Object {
+                why: OneLine::of(&error),
+            })?;
         Ok(entries_of(&state))
     }
 }
 
 /// The staged entry at a path; none if it is in conflict or only intended to be added.
 pub(super) fn staged(repo: &Repo, path: &BStr) -> Option<Tracked> {
-    let entry = repo.index.entry_by_path_and_stage(path, Stage::Unconflicted)?;
+    let entry = repo
+        .index
+        .entry_by_path_and_stage(path, Stage::Unconflicted)?;
     let intended = entry.flags.contains(Flags::INTENT_TO_ADD);
-    (!intended).then_some(Tracked { id: entry.id, mode: entry.mode })
+    (!intended).then_some(Tracked {
+        id: entry.id,
+        mode: entry.mode,
+    })
 }
 
 fn entries_of(state: &gix::index::State) -> Vec<(BString, Tracked)> {
@@ -148,7 +171,10 @@ fn entries_of(state: &gix::index::State) -> Vec<(BString, Tracked)> {
             entry.stage() == Stage::Unconflicted && !entry.flags.contains(Flags::INTENT_TO_ADD)
         })
         .map(|entry| {
-            let tracked = Tracked { id: entry.id, mode: entry.mode };
+            let tracked = Tracked {
+                id: entry.id,
+                mode: entry.mode,
+            };
             (entry.path(state).to_owned(), tracked)
         })
         .collect()

@@ -156,7 +156,7 @@ impl ChangeSet {
         let wanted = options
             .paths
             .iter()
-            .map(|path| match path.canonicalize() {
+            .map(|path| match repo.root.join(path).canonicalize() {
                 Ok(top) if top == repo.root => Ok(BString::default()),
                 _ => repo.relative(path),
             })
@@ -172,7 +172,9 @@ impl ChangeSet {
                 continue;
             }
             let file = judge(&scan, &candidate, options)?;
-            let same = Outcome::Unchanged { why: UnchangedReason::SameAsBase };
+            let same = Outcome::Unchanged {
+                why: UnchangedReason::SameAsBase,
+            };
             if !(speculative && file.outcome == same) {
                 files.push(file);
             }
@@ -206,7 +208,9 @@ impl ChangeSet {
             Outcome::Changed { change, .. } => Some(change.clone()),
             _ => None,
         });
-        Patch { files: changes.collect() }
+        Patch {
+            files: changes.collect(),
+        }
     }
 }
 
@@ -242,7 +246,9 @@ pub fn change_of_file(
     }
     match scan.one(relative.as_bstr())? {
         Some(candidate) => judge(&scan, &candidate, options),
-        None => Ok(file(Outcome::Unchanged { why: UnchangedReason::SameAsBase })),
+        None => Ok(file(Outcome::Unchanged {
+            why: UnchangedReason::SameAsBase,
+        })),
     }
 }
 
@@ -289,7 +295,11 @@ fn sides(
     let Ok(path) = candidate.path.to_str() else {
         return skip(SkipReason::PathNotUtf8);
     };
-    if candidate.old_path.as_ref().is_some_and(|path| path.to_str().is_err()) {
+    if candidate
+        .old_path
+        .as_ref()
+        .is_some_and(|path| path.to_str().is_err())
+    {
         return skip(SkipReason::PathNotUtf8);
     }
     if let (Some(base), Now::Stored(now)) = (candidate.base, candidate.now)
@@ -311,7 +321,10 @@ fn sides(
             return skip(SkipReason::Unreadable { why });
         }
         (Content::TooLarge(bytes), _) | (_, Content::TooLarge(bytes)) => {
-            return skip(SkipReason::TooLarge { bytes, limit: options.max_file_bytes });
+            return skip(SkipReason::TooLarge {
+                bytes,
+                limit: options.max_file_bytes,
+            });
         }
     };
     if let Some(base) = candidate.base
@@ -347,8 +360,16 @@ fn by_kind(candidate: &Candidate) -> Option<SkipReason> {
         Now::Symlink => return Some(SkipReason::Symlink),
         Now::Absent | Now::File { .. } | Now::Buffer => None,
     };
-    let special = candidate.base.into_iter().chain(stored).find(|entry| !is_file(entry.mode))?;
-    Some(if special.mode.is_submodule() { SkipReason::Submodule } else { SkipReason::Symlink })
+    let special = candidate
+        .base
+        .into_iter()
+        .chain(stored)
+        .find(|entry| !is_file(entry.mode))?;
+    Some(if special.mode.is_submodule() {
+        SkipReason::Submodule
+    } else {
+        SkipReason::Symlink
+    })
 }
 
 fn same_content(candidate: &Candidate, base: Tracked) -> UnchangedReason {
@@ -392,12 +413,19 @@ fn compare(candidate: &Candidate, sides: &Sides, options: &ChangeOptions) -> Out
         (None, _) => (None, Some(path), FileStatus::Added),
         (Some(_), _) if is_deleted => (Some(path), None, FileStatus::Deleted),
         (Some(_), None) => (Some(path.clone()), Some(path), FileStatus::Modified),
-        (Some(_), Some(old)) => {
-            (Some(old.to_str_lossy().into_owned()), Some(path), FileStatus::Renamed)
-        }
+        (Some(_), Some(old)) => (
+            Some(old.to_str_lossy().into_owned()),
+            Some(path),
+            FileStatus::Renamed,
+        ),
     };
     Outcome::Changed {
-        change: FileChange { old_path, new_path, status, hunks: diff.hunks },
+        change: FileChange {
+            old_path,
+            new_path,
+            status,
+            hunks: diff.hunks,
+        },
         base_blob: candidate.base.map(|base| BlobId(base.id.to_string())),
         new_text_lines: line_count(&sides.new),
     }

@@ -188,7 +188,9 @@ pub(super) fn by_name(path: &str, attributes: &Attributes) -> Option<SkipReason>
     }
     let generated = attributes.generated.is_none() && {
         let name = name.to_ascii_lowercase();
-        GENERATED_ENDINGS.iter().any(|ending| name.ends_with(ending))
+        GENERATED_ENDINGS
+            .iter()
+            .any(|ending| name.ends_with(ending))
     };
     generated.then_some(SkipReason::GeneratedName)
 }
@@ -204,13 +206,18 @@ pub(super) fn text(data: Vec<u8>, max_lines: u32) -> Result<String, SkipReason> 
     let text = String::from_utf8(data).map_err(|_| SkipReason::NotUtf8)?;
     let lines = super::diff::line_count(&text);
     if lines > max_lines {
-        return Err(SkipReason::TooManyLines { lines, limit: max_lines });
+        return Err(SkipReason::TooManyLines {
+            lines,
+            limit: max_lines,
+        });
     }
     Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
     use super::*;
 
     #[test]
@@ -223,11 +230,20 @@ mod tests {
         check("Cargo.lock.rs", &none, None);
         check("dist/App.MIN.js", &none, Some(SkipReason::GeneratedName));
         check("src/admin.js", &none, None);
-        let written = Attributes { generated: Some(false), ..none.clone() };
+        let written = Attributes {
+            generated: Some(false),
+            ..none.clone()
+        };
         check("x.min.js", &written, None);
-        let marked = Attributes { generated: Some(true), ..none.clone() };
+        let marked = Attributes {
+            generated: Some(true),
+            ..none.clone()
+        };
         check("x.rs", &marked, Some(SkipReason::MarkedGenerated));
-        let no_diff = Attributes { no_diff: true, ..none };
+        let no_diff = Attributes {
+            no_diff: true,
+            ..none
+        };
         check("x.rs", &no_diff, Some(SkipReason::NoDiff));
     }
 
@@ -239,8 +255,14 @@ mod tests {
         check(b"a\n", Ok("a\n"));
         check(b"a\0", Err(SkipReason::Binary));
         check(b"\xff\n", Err(SkipReason::NotUtf8));
-        check(b"1\n2\n3\n4", Err(SkipReason::TooManyLines { lines: 4, limit: 3 }));
-        check(b"version https://git-lfs.github.com/spec/v1\noid", Err(SkipReason::LfsPointer));
+        check(
+            b"1\n2\n3\n4",
+            Err(SkipReason::TooManyLines { lines: 4, limit: 3 }),
+        );
+        check(
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            Err(SkipReason::LfsPointer),
+        );
         let mut late = vec![b'a'; BINARY_PROBE];
         late.push(0);
         assert!(text(late, 3).is_ok());
@@ -251,7 +273,9 @@ mod tests {
         for reason in [
             SkipReason::Submodule,
             SkipReason::TooLarge { bytes: 2, limit: 1 },
-            SkipReason::FilterDriver { name: "a\nb".into() },
+            SkipReason::FilterDriver {
+                name: "a\nb".into(),
+            },
         ] {
             assert_eq!(reason.to_string().lines().count(), 1);
         }

@@ -15,8 +15,9 @@ const MAX_SCORE: u64 = 60_000;
 const MIN_SCORE: u64 = MAX_SCORE / 2;
 /// Asked of files that kept their base name, which are compared first.
 const MIN_BASENAME_SCORE: u64 = MIN_SCORE + (MAX_SCORE - MIN_SCORE) / 2;
-/// With more files than this on both sides only identical contents are paired.
-const LIMIT: usize = 1_000;
+/// With more pairs than this to compare, only identical contents are paired. A quarter of git's
+/// limit, for it is also waited for in an editor.
+const MAX_PAIRS: usize = 500 * 500;
 /// Best sources remembered for each destination.
 const CANDIDATES: usize = 4;
 
@@ -24,8 +25,13 @@ const CANDIDATES: usize = 4;
 pub(super) struct File<'a> {
     pub(super) path: &'a BStr,
     pub(super) id: ObjectId,
-    /// `None` if the content must not be compared (too large, say).
-    pub(super) print: Option<Fingerprint>,
+}
+
+/// Which list a file is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Side {
+    Source,
+    Destination,
 }
 
 /// The pieces a content consists of: bytes by hash of the piece.
@@ -56,7 +62,10 @@ impl Fingerprint {
                 (length, low, high) = (0, 0, 0);
             }
         }
-        Fingerprint { size: data.len() as u64, pieces }
+        Fingerprint {
+            size: data.len() as u64,
+            pieces,
+        }
     }
 
     fn likeness(&self, other: &Fingerprint) -> u64 {
@@ -74,28 +83,51 @@ impl Fingerprint {
     }
 }
 
-/// Whether contents are worth reading at all.
-pub(super) fn compares_contents(sources: usize, destinations: usize) -> bool {
-    sources <= LIMIT && destinations <= LIMIT
-}
-
-/// For each destination the source it was renamed from.
-pub(super) fn pair(sources: &[File<'_>], destinations: &[File<'_>]) -> Vec<Option<usize>> {
+/// For each destination the source it was renamed from. Asks for the contents (by side and
+/// position) only of files that no identical file was found for, and only if there are few enough;
+/// `None` for a content that must not be compared (too large, say).
+pub(super) fn pair<E>(
+    sources: &[File<'_>],
+    destinations: &[File<'_>],
+    mut print: impl FnMut(Side, usize) -> Result<Option<Fingerprint>, E>,
+) -> Result<Vec<Option<usize>>, E> {
     let mut pairs = Pairs {
         of: vec![None; destinations.len()],
         used: vec![false; sources.len()],
+        source_prints: Vec::new(),
+        destination_prints: Vec::new(),
     };
     pairs.identical(sources, destinations);
-    if compares_contents(sources.len(), destinations.len()) {
+    let sources_left = pairs.used.iter().filter(|used| !**used).count();
+    let destinations_left = pairs.of.iter().filter(|source| source.is_none()).count();
+    let work = sources_left.saturating_mul(destinations_left);
+    if (1..=MAX_PAIRS).contains(&work) {
+        for (index, used) in pairs.used.iter().enumerate() {
+            pairs.source_prints.push(if *used {
+                None
+            } else {
+                print(Side::Source, index)?
+            });
+        }
+        for (index, source) in pairs.of.iter().enumerate() {
+            let wanted = source.is_none();
+            pairs.destination_prints.push(if wanted {
+                print(Side::Destination, index)?
+            } else {
+                None
+            });
+        }
         pairs.same_name(sources, destinations);
         pairs.similar(sources, destinations);
     }
-    pairs.of
+    Ok(pairs.of)
 }
 
 struct Pairs {
     of: Vec<Option<usize>>,
     used: Vec<bool>,
+    source_prints: Vec<Option<Fingerprint>>,
+    destination_prints: Vec<Option<Fingerprint>>,
 }
 
 impl Pairs {
@@ -104,13 +136,25 @@ impl Pairs {
         self.used[source] = true;
     }
 
+    fn likeness(&self, source: usize, destination: usize) -> u64 {
+        match (
+            &self.source_prints[source],
+            &self.destination_prints[destination],
+        ) {
+            (Some(source), Some(destination)) => source.likeness(destination),
+            _ => 0,
+        }
+    }
+
     fn identical(&mut self, sources: &[File<'_>], destinations: &[File<'_>]) {
         let mut by_id: HashMap<ObjectId, Vec<usize>> = HashMap::new();
         for (index, source) in sources.iter().enumerate() {
             by_id.entry(source.id).or_default().push(index);
         }
         for (index, destination) in destinations.iter().enumerate() {
-            let Some(same) = by_id.get(&destination.id) else { continue };
+            let Some(same) = by_id.get(&destination.id) else {
+                continue;
+            };
             let mut free = same.iter().copied().filter(|&source| !self.used[source]);
             let first = free.clone().next();
             let best = free
@@ -127,11 +171,12 @@ impl Pairs {
         let by_destination = unique_names(destinations, |index| self.of[index].is_none());
         for (index, source) in sources.iter().enumerate() {
             let name = basename(source.path);
-            let (Some(&Some(from)), Some(&Some(to))) = (by_source.get(name), by_destination.get(name))
+            let (Some(&Some(from)), Some(&Some(to))) =
+                (by_source.get(name), by_destination.get(name))
             else {
                 continue;
             };
-            if from == index && likeness(source, &destinations[to]) >= MIN_BASENAME_SCORE {
+            if from == index && self.likeness(from, to) >= MIN_BASENAME_SCORE {
                 self.set(to, from);
             }
         }
@@ -149,7 +194,7 @@ impl Pairs {
                 .filter(|&(from, _)| !self.used[from])
                 .map(|(from, source)| {
                     let same_name = basename(source.path) == basename(destination.path);
-                    (likeness(source, destination), same_name, to, from)
+                    (self.likeness(from, to), same_name, to, from)
                 })
                 .filter(|&(score, ..)| score >= MIN_SCORE)
                 .collect();
@@ -172,7 +217,11 @@ fn unique_names<'a>(
     eligible: impl Fn(usize) -> bool,
 ) -> HashMap<&'a [u8], Option<usize>> {
     let mut names = HashMap::new();
-    for (index, file) in files.iter().enumerate().filter(|&(index, _)| eligible(index)) {
+    for (index, file) in files
+        .iter()
+        .enumerate()
+        .filter(|&(index, _)| eligible(index))
+    {
         names
             .entry(basename(file.path))
             .and_modify(|entry| *entry = None)
@@ -181,13 +230,72 @@ fn unique_names<'a>(
     names
 }
 
-fn likeness(source: &File<'_>, destination: &File<'_>) -> u64 {
-    match (&source.print, &destination.print) {
-        (Some(source), Some(destination)) => source.likeness(destination),
-        _ => 0,
-    }
-}
-
 fn basename(path: &BStr) -> &[u8] {
     path.rsplit_str("/").next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    fn pairs(sources: &[(&str, &str)], destinations: &[(&str, &str)]) -> Vec<Option<usize>> {
+        let file = |&(path, text): &(&'static str, &str)| File {
+            path: path.into(),
+            id: gix::objs::compute_hash(
+                gix::hash::Kind::Sha1,
+                gix::objs::Kind::Blob,
+                text.as_bytes(),
+            )
+            .expect("a hash"),
+        };
+        let sources_: Vec<_> = sources
+            .iter()
+            .map(|&(path, text)| (leak(path), text))
+            .collect();
+        let destinations_: Vec<_> = destinations
+            .iter()
+            .map(|&(path, text)| (leak(path), text))
+            .collect();
+        let print = |side, index: usize| {
+            let files = if side == Side::Source {
+                sources
+            } else {
+                destinations
+            };
+            Ok::<_, ()>(Some(Fingerprint::of(files[index].1.as_bytes())))
+        };
+        let sources: Vec<_> = sources_.iter().map(file).collect();
+        let destinations: Vec<_> = destinations_.iter().map(file).collect();
+        pair(&sources, &destinations, print).expect("prints")
+    }
+
+    fn leak(text: &str) -> &'static str {
+        Box::leak(text.to_owned().into_boxed_str())
+    }
+
+    #[test]
+    fn identical_first_and_by_name() {
+        let sources = [("x/a", "1\n2\n"), ("x/b", "1\n2\n")];
+        assert_eq!(pairs(&sources, &[("y/b", "1\n2\n")]), [Some(1)]);
+        assert_eq!(
+            pairs(&sources, &[("y/c", "1\n2\n"), ("y/d", "1\n2\n")]),
+            [Some(0), Some(1)]
+        );
+    }
+
+    #[test]
+    fn half_of_the_text_must_stay() {
+        let old = "one\ntwo\nsix\nten\n";
+        assert_eq!(
+            pairs(&[("a", old)], &[("b", "one\ntwo\nxxx\nyyy\n")]),
+            [Some(0)]
+        );
+        assert_eq!(
+            pairs(&[("a", old)], &[("b", "one\nzzz\nxxx\nyyy\n")]),
+            [None]
+        );
+        assert_eq!(pairs(&[("a", "")], &[("b", "x\n")]), [None]);
+    }
 }

@@ -62,7 +62,9 @@ pub enum ChangeError {
         why: OneLine,
     },
     /// The base is not a commit of the repository.
-    #[error("unknown base {name:?}: {why}; name a branch, tag or commit that `git rev-parse` knows")]
+    #[error(
+        "unknown base {name:?}: {why}; name a branch, tag or commit that `git rev-parse` knows"
+    )]
     UnknownBase {
         /// As it was given.
         name: String,
@@ -96,9 +98,19 @@ pub enum ChangeError {
 pub struct OneLine(String);
 
 impl OneLine {
-    pub(super) fn of(error: &dyn fmt::Display) -> Self {
-        // Without `#`, gix adds where in its source an error came up.
-        let text = format!("{error:#}");
+    /// The error and its causes, without the places in gix's source that its own format adds.
+    pub(super) fn of(error: &gix::Error) -> Self {
+        let mut causes: Vec<String> = Vec::new();
+        for cause in error.iter_errors() {
+            let text = cause.to_string();
+            if !causes.iter().any(|known| known.contains(&text)) {
+                causes.push(text);
+            }
+        }
+        Self::text(&causes.join(": "))
+    }
+
+    fn text(text: &str) -> Self {
         OneLine(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
@@ -144,13 +156,17 @@ pub(super) enum Content {
 impl Repo {
     /// Finds the repository that `path` is in. The path may be a file and need not exist.
     pub(super) fn discover(path: &Path) -> Result<Repo, ChangeError> {
-        let start = existing_directory(path)
-            .ok_or_else(|| ChangeError::NotARepository { path: path.to_owned() })?;
+        let start = existing_directory(path).ok_or_else(|| ChangeError::NotARepository {
+            path: path.to_owned(),
+        })?;
         let assume_untrusted = gix::discover::upwards::Options {
             trust: gix::discover::upwards::TrustPolicy::Assume(Trust::Reduced),
             ..Default::default()
         };
-        let options = gix::sec::trust::Mapping { full: options(), reduced: options() };
+        let options = gix::sec::trust::Mapping {
+            full: options(),
+            reduced: options(),
+        };
         let git = gix::ThreadSafeRepository::discover_opts(&start, assume_untrusted, options)
             .map_err(|error| open_error(path, &error))?
             .to_thread_local();
@@ -166,28 +182,44 @@ impl Repo {
     }
 
     fn with_index(mut git: gix::Repository, path: &Path) -> Result<Repo, ChangeError> {
-        let root = git
-            .workdir()
-            .ok_or_else(|| ChangeError::Bare { path: git.git_dir().to_owned() })?;
+        let root = git.workdir().ok_or_else(|| ChangeError::Bare {
+            path: git.git_dir().to_owned(),
+        })?;
         let root = root.canonicalize().map_err(|error| ChangeError::Open {
             path: path.to_owned(),
-            why: OneLine::of(&error),
+            why: OneLine::text(&error.to_string()),
         })?;
         // Trees are looked up again and again.
         git.object_cache_size_if_unset(4 * 1024 * 1024);
-        let index = git
-            .index_or_empty()
-            .map_err(|error| ChangeError::Index { why: OneLine::of(&error) })?;
-        Ok(Repo { git, root, index, content: RefCell::new(None) })
+        let index = git.index_or_empty().map_err(|error| ChangeError::Index {
+            why: OneLine::of(&error),
+        })?;
+        Ok(Repo {
+            git,
+            root,
+            index,
+            content: RefCell::new(None),
+        })
     }
 
     /// The path below the top of the work tree, with forward slashes. The file need not exist, and
     /// is not followed if it is a symbolic link.
     pub(super) fn relative(&self, path: &Path) -> Result<BString, ChangeError> {
-        let outside = || ChangeError::Outside { path: path.to_owned(), root: self.root.clone() };
-        let absolute = if path.is_absolute() { path.to_owned() } else { self.root.join(path) };
+        let outside = || ChangeError::Outside {
+            path: path.to_owned(),
+            root: self.root.clone(),
+        };
+        let absolute = if path.is_absolute() {
+            path.to_owned()
+        } else {
+            self.root.join(path)
+        };
         let below = match absolute.strip_prefix(&self.root) {
-            Ok(below) if below.components().all(|part| matches!(part, Component::Normal(_))) => {
+            Ok(below)
+                if below
+                    .components()
+                    .all(|part| matches!(part, Component::Normal(_))) =>
+            {
                 below.to_owned()
             }
             _ => {
@@ -215,12 +247,14 @@ impl Repo {
 
     /// A blob, unless it has more than `limit` bytes.
     pub(super) fn blob(&self, id: ObjectId, limit: u64) -> Result<Content, ChangeError> {
-        let object_error = |error: &dyn fmt::Display| ChangeError::Object { why: OneLine::of(error) };
-        let header = self.git.find_header(id).map_err(|error| object_error(&error))?;
+        let object_error = |error: gix::Error| ChangeError::Object {
+            why: OneLine::of(&error),
+        };
+        let header = self.git.find_header(id).map_err(object_error)?;
         if header.size() > limit {
             return Ok(Content::TooLarge(header.size()));
         }
-        let mut object = self.git.find_object(id).map_err(|error| object_error(&error))?;
+        let mut object = self.git.find_object(id).map_err(object_error)?;
         Ok(Content::Data(std::mem::take(&mut object.data)))
     }
 
@@ -249,7 +283,9 @@ impl Repo {
             let platform = rules
                 .attributes
                 .at_entry(path, None, &self.git.objects)
-                .map_err(|error| ChangeError::Walk { why: OneLine::of(&error) })?;
+                .map_err(|error| ChangeError::Walk {
+                    why: OneLine::text(&error.to_string()),
+                })?;
             let mut lookup = |_: &BStr, outcome: &mut gix::attrs::search::Outcome| {
                 platform.matching_attributes(outcome);
             };
@@ -278,7 +314,9 @@ impl Repo {
             let platform = rules
                 .attributes
                 .at_entry(path, None, &self.git.objects)
-                .map_err(|error| ChangeError::Walk { why: OneLine::of(&error) })?;
+                .map_err(|error| ChangeError::Walk {
+                    why: OneLine::text(&error.to_string()),
+                })?;
             rules.selected.reset();
             platform.matching_attributes(&mut rules.selected);
             let mut found = Attributes::default();
@@ -397,17 +435,24 @@ fn open_error(path: &Path, error: &gix::Error) -> ChangeError {
     use gix::discover::upwards::Error;
     let missing = error.downcast_any_ref::<Error>().is_some();
     if missing {
-        ChangeError::NotARepository { path: path.to_owned() }
+        ChangeError::NotARepository {
+            path: path.to_owned(),
+        }
     } else {
-        ChangeError::Open { path: path.to_owned(), why: OneLine::of(error) }
+        ChangeError::Open {
+            path: path.to_owned(),
+            why: OneLine::of(error),
+        }
     }
 }
 
 /// A repository path for the file system. Where paths must be Unicode, other bytes are replaced and
 /// the file is not found.
 fn native(path: &BStr) -> PathBuf {
-    gix::path::from_bstr(path)
-        .map_or_else(|_| PathBuf::from(path.to_str_lossy().as_ref()), |path| path.into_owned())
+    gix::path::from_bstr(path).map_or_else(
+        |_| PathBuf::from(path.to_str_lossy().as_ref()),
+        |path| path.into_owned(),
+    )
 }
 
 fn existing_directory(path: &Path) -> Option<PathBuf> {

@@ -16,7 +16,7 @@ use gix::index::Entry as IndexEntry;
 use gix::index::entry::{Flags, Mode, Stage, Stat};
 
 use super::base::{Base, Resolved, Tracked};
-use super::rename::{self, Fingerprint};
+use super::rename::{self, Fingerprint, Side};
 use super::repo::{ChangeError, Content, OneLine, Repo};
 
 /// With more index entries than this, looking for the old path of a single file takes too long.
@@ -99,10 +99,17 @@ impl<'a> Scan<'a> {
 
     /// All candidates, sorted by path.
     pub(super) fn all(&self) -> Result<Vec<Candidate>, ChangeError> {
-        let untracked = if self.staged { BTreeMap::new() } else { self.untracked()? };
+        let untracked = if self.staged {
+            BTreeMap::new()
+        } else {
+            self.untracked()?
+        };
         let base = self.base.all(self.repo)?;
         let mut candidates = self.tracked(&base, |path| untracked.contains_key(path))?;
-        let in_base = |path: &BStr| base.binary_search_by(|(other, _)| other.as_bstr().cmp(path)).is_ok();
+        let in_base = |path: &BStr| {
+            base.binary_search_by(|(other, _)| other.as_bstr().cmp(path))
+                .is_ok()
+        };
         for (path, &now) in &untracked {
             if !in_base(path.as_bstr()) {
                 candidates.push(Candidate {
@@ -120,16 +127,20 @@ impl<'a> Scan<'a> {
     }
 
     /// The candidate at one path, if it is one. Looks at other paths only to find the old path of
-    /// a new file, and only in a repository of moderate size. `ignored` is asked for a path that
-    /// is not tracked.
+    /// a new file, and only in a repository of moderate size.
     pub(super) fn one(&self, path: &BStr) -> Result<Option<Candidate>, ChangeError> {
         let base = self.base.at(self.repo, path)?;
         let range = self.repo.index.entry_range(path).unwrap_or(0..0);
         let entries = &self.repo.index.entries()[range];
-        let untracked = || !self.staged && !self.on_disk(path).is_absent();
+        let visible = entries.is_empty() && !self.staged && !self.is_ignored(path)?;
+        let untracked = || visible && !self.on_disk(path).is_absent();
         let Some(mut candidate) = self.examine(path, base, entries, untracked)? else {
             let new = base.is_none() && entries.is_empty() && untracked();
-            return if new { self.renamed_or_new(path).map(Some) } else { Ok(None) };
+            return if new {
+                self.renamed_or_new(path).map(Some)
+            } else {
+                Ok(None)
+            };
         };
         let is_new = candidate.base.is_none() && !candidate.conflict && candidate.now.is_content();
         if is_new {
@@ -140,7 +151,9 @@ impl<'a> Scan<'a> {
 
     fn renamed_or_new(&self, path: &BStr) -> Result<Candidate, ChangeError> {
         let now = match self.on_disk(path) {
-            _ if self.staged => super::base::staged(self.repo, path).map_or(Now::Absent, Now::Stored),
+            _ if self.staged => {
+                super::base::staged(self.repo, path).map_or(Now::Absent, Now::Stored)
+            }
             now => now,
         };
         let mut candidates = vec![Candidate {
@@ -197,7 +210,10 @@ impl<'a> Scan<'a> {
             .chunk_by(|a, b| a.path(index) == b.path(index))
             .map(|entries| (entries[0].path(index), entries))
             .peekable();
-        let mut base = base.iter().map(|(path, tracked)| (path.as_bstr(), *tracked)).peekable();
+        let mut base = base
+            .iter()
+            .map(|(path, tracked)| (path.as_bstr(), *tracked))
+            .peekable();
         let mut found = Vec::new();
         loop {
             let path = match (base.peek(), groups.peek()) {
@@ -206,8 +222,12 @@ impl<'a> Scan<'a> {
                 (None, Some((path, _))) => *path,
                 (Some((old, _)), Some((new, _))) => *old.min(new),
             };
-            let tracked = base.next_if(|(other, _)| *other == path).map(|(_, tracked)| tracked);
-            let entries = groups.next_if(|(other, _)| *other == path).map(|(_, entries)| entries);
+            let tracked = base
+                .next_if(|(other, _)| *other == path)
+                .map(|(_, tracked)| tracked);
+            let entries = groups
+                .next_if(|(other, _)| *other == path)
+                .map(|(_, entries)| entries);
             let entries = entries.unwrap_or_default();
             found.extend(self.examine(path, tracked, entries, || untracked(path))?);
         }
@@ -231,7 +251,11 @@ impl<'a> Scan<'a> {
         let entry = match entries {
             [] if base.is_none() || self.is_sparse_folder(path) => return Ok(None),
             [] => {
-                let now = if untracked() { self.on_disk(path) } else { Now::Absent };
+                let now = if untracked() {
+                    self.on_disk(path)
+                } else {
+                    Now::Absent
+                };
                 return Ok(Some(candidate(now, false)));
             }
             [entry] if entry.stage() == Stage::Unconflicted => entry,
@@ -241,7 +265,10 @@ impl<'a> Scan<'a> {
             return Ok(None);
         }
         let intended = entry.flags.contains(Flags::INTENT_TO_ADD);
-        let index = Tracked { id: entry.id, mode: entry.mode };
+        let index = Tracked {
+            id: entry.id,
+            mode: entry.mode,
+        };
         let staged_change = base != Some(index);
         if self.staged {
             let listed = staged_change && !intended;
@@ -258,18 +285,28 @@ impl<'a> Scan<'a> {
     }
 
     /// The state on disk, and whether git would call it modified against the index.
-    fn compare_with_disk(&self, path: &BStr, entry: &IndexEntry) -> Result<(Now, bool), ChangeError> {
-        if let Some(buffer) = self.buffers.get(path) {
+    fn compare_with_disk(
+        &self,
+        path: &BStr,
+        entry: &IndexEntry,
+    ) -> Result<(Now, bool), ChangeError> {
+        if self.buffers.contains_key(path) {
             // Whether the buffer differs shows when its lines are compared.
-            let _ = buffer;
             return Ok((Now::Buffer, true));
         }
         let Some(found) = self.metadata(path) else {
             return Ok((Now::Absent, true));
         };
         if entry.mode.is_submodule() {
-            let now = if found.is_dir() { Now::Submodule } else { kind_of(&found) };
-            return Ok((now, !found.is_dir() || self.submodule_differs(path, entry.id)));
+            let now = if found.is_dir() {
+                Now::Submodule
+            } else {
+                kind_of(&found)
+            };
+            return Ok((
+                now,
+                !found.is_dir() || self.submodule_differs(path, entry.id),
+            ));
         }
         if found.is_dir() {
             return Ok((Now::Absent, true));
@@ -277,12 +314,17 @@ impl<'a> Scan<'a> {
         let now = kind_of(&found);
         let type_differs = entry
             .mode
-            .change_to_match_fs(&found, self.capabilities.symlink, self.capabilities.executable_bit)
+            .change_to_match_fs(
+                &found,
+                self.capabilities.symlink,
+                self.capabilities.executable_bit,
+            )
             .is_some();
         if type_differs {
             return Ok((now, true));
         }
-        let same_stat = Stat::from_fs(&found).is_ok_and(|stat| entry.stat.matches(&stat, self.stat));
+        let same_stat =
+            Stat::from_fs(&found).is_ok_and(|stat| entry.stat.matches(&stat, self.stat));
         if same_stat && !entry.stat.is_racy(self.repo.index.timestamp(), self.stat) {
             return Ok((now, false));
         }
@@ -356,10 +398,9 @@ impl<'a> Scan<'a> {
     fn submodule_is_clean_at(&self, folder: &Path, id: ObjectId) -> Option<bool> {
         let repo = Repo::open(folder).ok()?;
         let base = Resolved::of(&repo, &Base::Head).ok()?;
-        if base.commit? != id.to_string() {
+        if base.commit != Some(id.to_string()) {
             return Some(false);
         }
-        let base = Resolved::of(&repo, &Base::Head).ok()?;
         let mut scan = Scan::new(&repo, &base, false, self.max_bytes).ok()?;
         scan.depth = self.depth + 1;
         Some(scan.all().ok()?.is_empty())
@@ -367,7 +408,9 @@ impl<'a> Scan<'a> {
 
     /// Untracked paths that are not ignored, folders opened up to their files, and new buffers.
     fn untracked(&self) -> Result<BTreeMap<BString, Now>, ChangeError> {
-        let walk_error = |error: gix::Error| ChangeError::Walk { why: OneLine::of(&error) };
+        let walk_error = |error: gix::Error| ChangeError::Walk {
+            why: OneLine::of(&error),
+        };
         let options = self
             .repo
             .git
@@ -396,7 +439,10 @@ impl<'a> Scan<'a> {
                 Some(Kind::Repository) => Now::NestedRepository,
                 Some(Kind::Directory | Kind::Untrackable) | None => continue,
             };
-            let path = entry.rela_path.strip_suffix(b"/").unwrap_or(&entry.rela_path);
+            let path = entry
+                .rela_path
+                .strip_suffix(b"/")
+                .unwrap_or(&entry.rela_path);
             untracked.insert(BString::from(path), now);
         }
         for path in self.buffers.keys() {
@@ -411,13 +457,21 @@ impl<'a> Scan<'a> {
     /// Whether an exclude file covers the path.
     pub(super) fn is_ignored(&self, path: &BStr) -> Result<bool, ChangeError> {
         use gix::worktree::stack::state::ignore::Source;
-        let walk_error = |error: gix::Error| ChangeError::Walk { why: OneLine::of(&error) };
+        let walk_error = |error: gix::Error| ChangeError::Walk {
+            why: OneLine::of(&error),
+        };
         let mut excludes = self
             .repo
             .git
-            .excludes(&self.repo.index, None, Source::WorktreeThenIdMappingIfNotSkipped)
+            .excludes(
+                &self.repo.index,
+                None,
+                Source::WorktreeThenIdMappingIfNotSkipped,
+            )
             .map_err(walk_error)?;
-        let platform = excludes.at_entry(path, Some(Mode::FILE)).map_err(walk_error)?;
+        let platform = excludes
+            .at_entry(path, Some(Mode::FILE))
+            .map_err(walk_error)?;
         Ok(platform.is_excluded())
     }
 
@@ -436,34 +490,52 @@ impl<'a> Scan<'a> {
         if sources.is_empty() || destinations.is_empty() {
             return Ok(());
         }
-        let print = rename::compares_contents(sources.len(), destinations.len());
         let mut from = Vec::new();
         for &index in &sources {
-            let Candidate { path, base: Some(base), .. } = &candidates[index] else { continue };
-            let print = match self.repo.blob(base.id, self.max_bytes)? {
-                Content::Data(data) if print => Some(Fingerprint::of(&data)),
-                _ => None,
+            let Candidate {
+                path,
+                base: Some(base),
+                ..
+            } = &candidates[index]
+            else {
+                continue;
             };
-            from.push(rename::File { path: path.as_bstr(), id: base.id, print });
+            from.push(rename::File {
+                path: path.as_bstr(),
+                id: base.id,
+            });
         }
         let mut to = Vec::new();
         for &index in &destinations {
             let candidate = &candidates[index];
-            let path = candidate.path.as_bstr();
-            let null = ObjectId::null(self.repo.git.object_hash());
-            let (id, print) = match (self.content(candidate)?, candidate.now) {
-                (Content::Data(data), _) => {
-                    (self.id_of(&data).unwrap_or(null), print.then(|| Fingerprint::of(&data)))
+            let id = match candidate.now {
+                Now::Stored(tracked) => tracked.id,
+                _ => match self.content(candidate)? {
+                    Content::Data(data) => self.id_of(&data),
+                    Content::TooLarge(_) | Content::Unreadable(_) => None,
                 }
-                (_, Now::Stored(tracked)) => (tracked.id, None),
-                _ => (null, None),
+                .unwrap_or(ObjectId::null(self.repo.git.object_hash())),
             };
-            to.push(rename::File { path, id, print });
+            to.push(rename::File {
+                path: candidate.path.as_bstr(),
+                id,
+            });
         }
-        let pairs = rename::pair(&from, &to);
+        let pairs = rename::pair(&from, &to, |side, index| {
+            let content = match side {
+                Side::Source => self.repo.blob(from[index].id, self.max_bytes)?,
+                Side::Destination => self.content(&candidates[destinations[index]])?,
+            };
+            Ok(match content {
+                Content::Data(data) => Some(Fingerprint::of(&data)),
+                Content::TooLarge(_) | Content::Unreadable(_) => None,
+            })
+        })?;
         let mut used = Vec::new();
         for (&destination, pair) in destinations.iter().zip(pairs) {
-            let Some(source) = pair.map(|source| sources[source]) else { continue };
+            let Some(source) = pair.map(|source| sources[source]) else {
+                continue;
+            };
             candidates[destination].base = candidates[source].base;
             candidates[destination].old_path = Some(candidates[source].path.clone());
             used.push(source);
@@ -528,7 +600,8 @@ impl<'a> Scan<'a> {
             .rfind_byte(b'/')
             .is_none_or(|slash| self.is_real_folder(folder[..slash].as_bstr()));
         let real = parents_are
-            && std::fs::symlink_metadata(self.repo.absolute(folder)).is_ok_and(|found| found.is_dir());
+            && std::fs::symlink_metadata(self.repo.absolute(folder))
+                .is_ok_and(|found| found.is_dir());
         self.folders.borrow_mut().insert(folder.to_owned(), real);
         real
     }
@@ -562,7 +635,9 @@ impl Now {
 
 /// Whether git takes the entry as unchanged without looking.
 fn is_unchecked(entry: &IndexEntry) -> bool {
-    entry.flags.intersects(Flags::SKIP_WORKTREE | Flags::ASSUME_VALID)
+    entry
+        .flags
+        .intersects(Flags::SKIP_WORKTREE | Flags::ASSUME_VALID)
 }
 
 pub(super) fn is_file(mode: Mode) -> bool {
@@ -573,12 +648,16 @@ fn kind_of(found: &gix::index::fs::Metadata) -> Now {
     if found.is_symlink() {
         Now::Symlink
     } else if found.is_file() {
-        Now::File { executable: found.is_executable() }
+        Now::File {
+            executable: found.is_executable(),
+        }
     } else {
         Now::Absent
     }
 }
 
 fn positions(candidates: &[Candidate], wanted: impl Fn(&Candidate) -> bool) -> Vec<usize> {
-    (0..candidates.len()).filter(|&index| wanted(&candidates[index])).collect()
+    (0..candidates.len())
+        .filter(|&index| wanted(&candidates[index]))
+        .collect()
 }

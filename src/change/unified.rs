@@ -98,8 +98,12 @@ struct Draft {
 }
 
 struct Parser<'a> {
-    lines: Vec<&'a [u8]>,
-    at: usize,
+    /// The next line without its terminator; none at the end.
+    next: Option<&'a [u8]>,
+    /// 1-based number of the next line.
+    number: usize,
+    /// What follows the next line.
+    rest: &'a [u8],
     files: Vec<FileChange>,
     draft: Option<Draft>,
 }
@@ -108,26 +112,36 @@ const DEV_NULL: &str = "/dev/null";
 
 impl<'a> Parser<'a> {
     fn new(text: &'a [u8]) -> Self {
-        let body = text.strip_suffix(b"\n").unwrap_or(text);
-        let lines = if text.is_empty() {
-            Vec::new()
-        } else {
-            body.split(|&byte| byte == b'\n')
-                .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-                .collect()
-        };
-        Parser {
-            lines,
-            at: 0,
+        let mut parser = Parser {
+            next: None,
+            number: 0,
+            rest: text,
             files: Vec::new(),
             draft: None,
+        };
+        parser.advance();
+        parser
+    }
+
+    fn advance(&mut self) {
+        self.number += 1;
+        if self.rest.is_empty() {
+            self.next = None;
+            return;
         }
+        let end = self.rest.iter().position(|&byte| byte == b'\n');
+        let (line, rest) = match end {
+            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
+            None => (self.rest, &self.rest[self.rest.len()..]),
+        };
+        self.next = Some(line.strip_suffix(b"\r").unwrap_or(line));
+        self.rest = rest;
     }
 
     fn run(mut self) -> Result<Patch, ParseError> {
-        while let Some(&line) = self.lines.get(self.at) {
-            let number = self.at + 1;
-            self.at += 1;
+        while let Some(line) = self.next {
+            let number = self.number;
+            self.advance();
             if let Some(rest) = line.strip_prefix(b"diff --git ") {
                 self.start(number)?.git = git_paths(rest);
             } else if line.starts_with(b"diff --cc ")
@@ -151,9 +165,7 @@ impl<'a> Parser<'a> {
     }
 
     fn next_starts_with(&self, prefix: &[u8]) -> bool {
-        self.lines
-            .get(self.at)
-            .is_some_and(|line| line.starts_with(prefix))
+        self.next.is_some_and(|line| line.starts_with(prefix))
     }
 
     fn start(&mut self, line: usize) -> Result<&mut Draft, ParseError> {
@@ -172,8 +184,8 @@ impl<'a> Parser<'a> {
     }
 
     fn file_names(&mut self, number: usize, line: &[u8]) -> Result<(), ParseError> {
-        let new = self.lines.get(self.at).copied().unwrap_or_default();
-        self.at += 1;
+        let new = self.next.unwrap_or_default();
+        self.advance();
         let belongs_to_git_header = self
             .draft
             .as_ref()
@@ -196,7 +208,7 @@ impl<'a> Parser<'a> {
         let mut lines = Vec::new();
         let (mut old_found, mut new_found) = (0, 0);
         while old_found < old.lines || new_found < new.lines {
-            let Some(&line) = self.lines.get(self.at) else {
+            let Some(line) = self.next else {
                 break;
             };
             let (kind, text) = match line.split_first() {
@@ -205,7 +217,7 @@ impl<'a> Parser<'a> {
                 Some((b'+', text)) => (LineKind::Added, text),
                 Some((b'-', text)) => (LineKind::Removed, text),
                 Some((b'\\', _)) => {
-                    self.at += 1;
+                    self.advance();
                     continue;
                 }
                 Some(_) => break,
@@ -219,7 +231,7 @@ impl<'a> Parser<'a> {
                 kind,
                 text: String::from_utf8_lossy(text).into_owned(),
             });
-            self.at += 1;
+            self.advance();
         }
         let body = |side, expected, found| {
             if expected == found {
@@ -235,7 +247,7 @@ impl<'a> Parser<'a> {
         };
         body("new", new.lines, new_found)?;
         body("old", old.lines, old_found)?;
-        match self.lines.get(self.at).and_then(|line| line.split_first()) {
+        match self.next.and_then(<[u8]>::split_first) {
             Some((b'+', rest)) if !rest.starts_with(b"++ ") => {
                 body("new", new.lines, new_found.saturating_add(1))?;
             }
@@ -531,6 +543,8 @@ fn write_file(out: &mut String, file: &FileChange) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
     use super::*;
     use proptest::prelude::*;
 

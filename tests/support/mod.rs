@@ -1,7 +1,13 @@
 //! Real repositories for tests, made with the git command line and shut off from the user's
 //! configuration.
 
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -134,7 +140,14 @@ impl Repo {
     /// A linked work tree beside this one, on a new branch. It lives as long as `self`.
     pub fn linked_worktree(&self, name: &str) -> PathBuf {
         let path = self.beside(name);
-        self.git(&["worktree", "add", "--quiet", "-b", name, path.to_str().unwrap()]);
+        self.git(&[
+            "worktree",
+            "add",
+            "--quiet",
+            "-b",
+            name,
+            path.to_str().unwrap(),
+        ]);
         path
     }
 
@@ -163,7 +176,12 @@ pub fn command(folder: &Path) -> Command {
         .env("GIT_COMMITTER_DATE", "2024-01-01T00:00:00Z")
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("LC_ALL", "C")
-        .args(["-c", "core.quotePath=false", "-c", "protocol.file.allow=always"]);
+        .args([
+            "-c",
+            "core.quotePath=false",
+            "-c",
+            "protocol.file.allow=always",
+        ]);
     command
 }
 
