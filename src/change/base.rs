@@ -21,6 +21,18 @@ pub enum Base {
     Index,
 }
 
+impl Base {
+    /// The base that a setting names: `head`, `index`, or what `git rev-parse` understands.
+    #[must_use]
+    pub fn parse(name: &str) -> Self {
+        match name {
+            "head" => Self::Head,
+            "index" => Self::Index,
+            revision => Self::Commit(revision.into()),
+        }
+    }
+}
+
 /// An entry of a tree or of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tracked {

@@ -109,6 +109,14 @@ impl fmt::Display for OneLine {
     }
 }
 
+/// The top of the work tree that `folder` is in, absolute and without symbolic links.
+///
+/// # Errors
+/// See [`ChangeError`]; no repository around the folder is one.
+pub fn repository_root(folder: &Path) -> Result<PathBuf, ChangeError> {
+    Ok(Repo::discover(folder)?.root)
+}
+
 /// An open repository with a work tree.
 pub(super) struct Repo {
     pub(super) git: gix::Repository,
