@@ -13,6 +13,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub mod fake_model;
+pub mod lsp;
+
 /// A repository in a temporary folder, which goes away with it.
 pub struct Repo {
     folder: tempfile::TempDir,
