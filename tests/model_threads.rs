@@ -33,7 +33,7 @@ fn loading_and_scoring_start_no_thread_but_the_stated_ones() {
     // Long enough for matrix products to be split if there were threads to split them over.
     let model = Bundle::open(&dir).unwrap().load_on(own).unwrap();
     let judgement = model.judge(&patch, None, &Cancel::default()).unwrap();
-    assert!(judgement.windows.tokens() > 1_000);
+    assert!(judgement.windows.tokens() > 700);
     let mut expected = before;
     expected.push("model-0".into());
     expected.sort_unstable();
