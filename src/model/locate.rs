@@ -22,8 +22,8 @@ const DEFAULT: &str = "models/default";
 const SHARED: &str = "share/diffidence/models/default";
 
 /// The folder of the model to use: `explicit`, else [`VARIABLE`], else the first that exists of
-/// `models/default` beside the program, `../share/diffidence/models/default`, `models/default` in
-/// the folders above the program (a build in a clone), and the clone it was built from.
+/// `models/default` beside the program, `../share/diffidence/models/default`, `models/default` of
+/// the clone whose `target` folder the program is in, and of the clone it was built from.
 ///
 /// # Errors
 /// [`ModelError::NotFound`] if there is no bundle where the caller or the variable points to,
@@ -64,10 +64,10 @@ fn places(program: Option<&Path>, clone: &Path) -> Vec<PathBuf> {
         if let Some(prefix) = folder.parent() {
             places.push(prefix.join(SHARED));
         }
-        // target/release, target/release/deps and target/TRIPLE/release are all below the clone;
-        // higher folders are none of ours.
-        for above in folder.ancestors().skip(1).take(4) {
-            places.push(above.join(DEFAULT));
+        // A build in a clone: target/release, target/release/deps, target/TRIPLE/release.
+        let target = folder.ancestors().find(|above| above.ends_with("target"));
+        if let Some(root) = target.and_then(Path::parent) {
+            places.push(root.join(DEFAULT));
         }
     }
     let built = clone.join(DEFAULT);

@@ -12,6 +12,7 @@ mod lexical;
 pub mod locate;
 mod manifest;
 mod metrics;
+mod ops;
 mod pool;
 pub mod render;
 pub mod reward;

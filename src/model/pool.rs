@@ -6,20 +6,19 @@
 
 use super::heads::{HunkPool, PatchPool};
 use super::window::{Place, Role, Window, Windows};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Keeps the scaling of a state finite when it is all zeros; part of the model contract.
 const EPSILON: f64 = 1e-5;
 
 /// A mean of states that grows.
-#[derive(Clone)]
 struct Mean {
     sum: Vec<f64>,
     count: usize,
 }
 
 /// The pools of a hunk, for one readout.
-#[derive(Clone)]
 struct HunkMeans {
     added: Mean,
     removed: Mean,
@@ -34,8 +33,8 @@ struct Readout {
     removed: Mean,
     context: Mean,
     end: Mean,
-    /// One for each hunk of the patch; `None` until its window was taken.
-    hunks: Vec<Option<HunkMeans>>,
+    /// By the hunk's index, once its window was taken. Few of a large patch's hunks are read.
+    hunks: HashMap<usize, HunkMeans>,
 }
 
 /// The pools of a patch and its hunks, filled window by window.
@@ -54,7 +53,7 @@ impl<'a> Pools<'a> {
             removed: Mean::new(hidden),
             context: Mean::new(hidden),
             end: Mean::new(hidden),
-            hunks: vec![None; windows.places.len()],
+            hunks: HashMap::new(),
         };
         Self {
             hidden,
@@ -100,12 +99,13 @@ impl<'a> Pools<'a> {
             let mut end = Mean::new(hidden);
             end.add(row(place.end()));
             pools.end.add(row(place.end()));
-            pools.hunks[hunk] = Some(HunkMeans {
+            let means = HunkMeans {
                 added: over(Role::Added, place.tokens.clone()),
                 removed: over(Role::Removed, place.tokens.clone()),
                 context: over(Role::Context, place.tokens.clone()),
                 end,
-            });
+            };
+            pools.hunks.insert(hunk, means);
         }
     }
 
@@ -131,7 +131,7 @@ impl<'a> Pools<'a> {
     pub(super) fn hunk(&self, hunk: usize, pools: &[HunkPool]) -> Option<Vec<f64>> {
         let mut features = Vec::new();
         for readout in &self.readouts {
-            let means = readout.hunks.get(hunk)?.as_ref()?;
+            let means = readout.hunks.get(&hunk)?;
             for pool in pools {
                 match pool {
                     HunkPool::Added => &means.added,

@@ -12,10 +12,11 @@
 
 use super::gguf::Gguf;
 use super::manifest::TrunkShape;
+use super::ops;
 use super::reward::{Cancel, ModelError};
 use candle_core::quantized::QTensor;
 use candle_core::{D, Device, Tensor};
-use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
+use candle_nn::ops::rms_norm;
 use candle_nn::rotary_emb::rope_i;
 use rayon::prelude::*;
 
@@ -135,10 +136,14 @@ impl Block {
         #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
         let eps = shape.rms_norm_eps as f32;
         let input = rms_norm(states, &self.attention_norm, eps)?;
-        let states = (states + self.attention(&input, rope, shape)?)?;
-        let input = rms_norm(&states, &self.mlp_norm, eps)?;
-        let gated = (silu(&input.matmul(&self.gate)?)? * input.matmul(&self.up)?)?;
-        states + gated.matmul(&self.down)?
+        let attended = self.attention(&input, rope, shape)?;
+        ops::add(&attended, states)?;
+        let input = rms_norm(&attended, &self.mlp_norm, eps)?;
+        let gated = input.matmul(&self.gate)?;
+        ops::gate(&gated, &input.matmul(&self.up)?)?;
+        let output = gated.matmul(&self.down)?;
+        ops::add(&output, &attended)?;
+        Ok(output)
     }
 
     fn attention(
@@ -156,9 +161,7 @@ impl Block {
                 .transpose(0, 1)?
                 .contiguous()
         };
-        #[expect(clippy::cast_precision_loss, reason = "a small number")]
-        let scale = 1.0 / (width as f64).sqrt();
-        let query = (rope.rotate(&split(&self.query, shape.heads)?)? * scale)?;
+        let query = rope.rotate(&split(&self.query, shape.heads)?)?;
         let key = rope.rotate(&split(&self.key, shape.kv_heads)?)?;
         let value = split(&self.value, shape.kv_heads)?;
         let mut mixed = Vec::new();
@@ -193,22 +196,13 @@ fn attend(
         .reshape(stacked)?
         .matmul(&key.transpose(D::Minus1, D::Minus2)?)?
         .reshape((heads, length, seen))?;
-    let weights = softmax_last_dim(&scores.broadcast_add(&causal_mask(length, start)?)?)?;
-    weights
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let scale = 1.0 / (width as f32).sqrt();
+    ops::causal_softmax(&scores, scale, start)?;
+    scores
         .reshape((kv_heads, heads / kv_heads * length, seen))?
         .matmul(value)?
         .reshape((heads, length, width))
-}
-
-/// 0 where a query may look, minus infinity at later positions.
-fn causal_mask(length: usize, start: usize) -> candle_core::Result<Tensor> {
-    let seen = start + length;
-    let mask: Vec<f32> = (start..seen)
-        .flat_map(|query| {
-            (0..seen).map(move |key| if key <= query { 0.0 } else { f32::NEG_INFINITY })
-        })
-        .collect();
-    Tensor::from_vec(mask, (length, seen), &Device::Cpu)
 }
 
 impl Rope {

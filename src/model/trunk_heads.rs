@@ -132,13 +132,10 @@ impl TrunkHeads {
             .map(|branches| Ok((branches, finite(fusion.logit(&branches, logit.get()))?)))
             .collect::<Result<_, ModelError>>()?;
         Ok(Judgement {
+            windows,
             metrics,
             patch: (branches, logit),
             hunks,
-            windows: {
-                drop(pools);
-                windows
-            },
         })
     }
 
