@@ -327,12 +327,7 @@ impl Actor {
         self.look_at(&file.path, Urgency::Now);
     }
 
-    fn changed(
-        &mut self,
-        file: &File,
-        version: i32,
-        changes: &[TextDocumentContentChangeEvent],
-    ) {
+    fn changed(&mut self, file: &File, version: i32, changes: &[TextDocumentContentChangeEvent]) {
         let edition = self.tick();
         let Some(document) = self.documents.get_mut(&file.path) else {
             tracing::warn!(path = %file.path.display(), "changed without being open");
@@ -499,7 +494,11 @@ impl Actor {
         self.warn_all(look.warnings);
         let path = &ticket.path;
         let job = self.tick();
-        let Some(document) = self.documents.get_mut(path).filter(|doc| doc.awaits(ticket)) else {
+        let Some(document) = self
+            .documents
+            .get_mut(path)
+            .filter(|doc| doc.awaits(ticket))
+        else {
             return;
         };
         let again = matches!(document.looking, Looking::Running { again: true, .. });
