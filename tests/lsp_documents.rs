@@ -73,10 +73,7 @@ async fn a_changed_file_shows_one_lens_and_its_low_hunks() {
     );
     let help = bad["codeDescription"]["href"].as_str().unwrap();
     assert!(help.ends_with("#how-to-read-a-score"), "{help}");
-    assert_eq!(
-        client.goodbye().await,
-        Ending::Exit { clean: true }
-    );
+    assert_eq!(client.goodbye().await, Ending::Exit { clean: true });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,10 +153,18 @@ async fn a_pure_deletion_is_shown_on_the_line_after_it() {
     let keep = |skip: &[usize]| -> String {
         (1..=9)
             .filter(|n| !skip.contains(n))
-            .map(|n| if n == 4 || n == 9 { format!("bad {n}\n") } else { format!("line {n}\n") })
+            .map(|n| {
+                if n == 4 || n == 9 {
+                    format!("bad {n}\n")
+                } else {
+                    format!("line {n}\n")
+                }
+            })
             .collect()
     };
-    repo.write("middle", keep(&[])).write("end", keep(&[])).commit();
+    repo.write("middle", keep(&[]))
+        .write("end", keep(&[]))
+        .commit();
     let client = Client::start().await;
     for (name, skip, expected) in [("middle", 4, [3, 0, 3, 6]), ("end", 9, [7, 0, 7, 6])] {
         let path = repo.path(name);
@@ -359,9 +364,7 @@ async fn hover_tells_what_is_behind_a_score_on_changed_lines_only() {
     client
         .until_diagnostics(&path, "one", |_, all| all.len() == 1)
         .await;
-    let at = |line: u32| {
-        json!({"textDocument": {"uri": uri(&path)}, "position": {"line": line, "character": 1}})
-    };
+    let at = |line: u32| json!({"textDocument": {"uri": uri(&path)}, "position": {"line": line, "character": 1}});
     let hover = client.request("textDocument/hover", at(19)).await;
     assert_eq!(
         hover["contents"]["value"],
@@ -369,7 +372,10 @@ async fn hover_tells_what_is_behind_a_score_on_changed_lines_only() {
          fake@1 · calibration none · 7 tokens · just computed"
     );
     assert_eq!(hover["range"]["start"], json!({"line": 19, "character": 0}));
-    assert_eq!(client.request("textDocument/hover", at(5)).await, Value::Null);
+    assert_eq!(
+        client.request("textDocument/hover", at(5)).await,
+        Value::Null
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -425,7 +431,8 @@ async fn a_model_that_cannot_be_loaded_is_said_once_and_in_the_lens() {
     client.open(&path, &lines(&[(5, "bad")]));
     let other = repo.path("new.rs");
     client.open(&other, "bad\n");
-    let reason = "no model bundle in /nowhere: point `--model` at a folder that holds a bundle.json";
+    let reason =
+        "no model bundle in /nowhere: point `--model` at a folder that holds a bundle.json";
     for path in [&path, &other] {
         let title = format!("cannot score: {reason}");
         client.until_lens(path, Some(&title)).await;
@@ -481,7 +488,10 @@ async fn old_states_and_nonsense_are_left_alone() {
     assert_eq!(client.text(&path).await, Value::Null);
     for (method, params) in [
         ("workspace/executeCommand", json!({"command": "other"})),
-        ("workspace/executeCommand", json!({"command": "diffidence.showFile"})),
+        (
+            "workspace/executeCommand",
+            json!({"command": "diffidence.showFile"}),
+        ),
         ("textDocument/hover", json!({"bad": "parameters"})),
         ("unknown/request", json!({})),
     ] {

@@ -67,10 +67,7 @@ async fn a_cut_connection_ends_it_during_inference() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_client_process_ends_it_although_the_connection_stands() {
-    let mut editor = Command::new("cat")
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut editor = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let (mut client, model, _repo) = busy(Some(editor.id())).await;
     drop(editor.stdin.take());
     editor.wait().unwrap();
@@ -88,7 +85,9 @@ async fn a_client_process_that_cannot_be_seen_does_not_end_it() {
         ..Setup::default()
     })
     .await;
-    let answer = client.ask("diffidence/text", json!({"uri": "file:///x"})).await;
+    let answer = client
+        .ask("diffidence/text", json!({"uri": "file:///x"}))
+        .await;
     assert_eq!(answer["result"], Value::Null);
     assert_eq!(client.goodbye().await, Ending::Exit { clean: true });
 }
@@ -97,7 +96,9 @@ async fn a_client_process_that_cannot_be_seen_does_not_end_it() {
 async fn requests_after_shutdown_are_refused() {
     let mut client = Client::start().await;
     client.request("shutdown", Value::Null).await;
-    let answer = client.ask("diffidence/text", json!({"uri": "file:///x"})).await;
+    let answer = client
+        .ask("diffidence/text", json!({"uri": "file:///x"}))
+        .await;
     assert!(answer.get("error").is_some(), "{answer}");
     client.notify("exit", Value::Null);
     assert_eq!(client.ended().await, Ending::Exit { clean: true });

@@ -62,7 +62,8 @@ pub(super) struct Actor {
 enum EngineSlot {
     Waiting(Box<(Arc<Cache>, Loader)>),
     Running(Arc<Engine>),
-    Broken,
+    /// It could not be started; why.
+    Broken(String),
 }
 
 /// Whether the client is being asked to ask for code lenses again.
@@ -250,14 +251,14 @@ impl Actor {
     }
 
     fn start_engine(&mut self) {
-        let waiting = match std::mem::replace(&mut self.engine, EngineSlot::Broken) {
+        let not_started = EngineSlot::Broken("the scoring thread was not started".into());
+        let (cache, loader) = match std::mem::replace(&mut self.engine, not_started) {
             EngineSlot::Waiting(parts) => *parts,
             started => {
                 self.engine = started;
                 return;
             }
         };
-        let (cache, loader) = waiting;
         let events = self.events.clone();
         let idle = self.config.idle_unload_seconds;
         let options = EngineOptions {
@@ -270,6 +271,7 @@ impl Actor {
             Ok(engine) => self.engine = EngineSlot::Running(Arc::new(engine)),
             Err(error) => {
                 let reason = format!("cannot start the scoring thread: {error}");
+                self.engine = EngineSlot::Broken(reason.clone());
                 self.engine_state(EngineState::Degraded(reason));
             }
         }
@@ -325,12 +327,7 @@ impl Actor {
         self.look_at(&file.path, Urgency::Now);
     }
 
-    fn changed(
-        &mut self,
-        file: &File,
-        version: i32,
-        changes: &[TextDocumentContentChangeEvent],
-    ) {
+    fn changed(&mut self, file: &File, version: i32, changes: &[TextDocumentContentChangeEvent]) {
         let edition = self.tick();
         let Some(document) = self.documents.get_mut(&file.path) else {
             tracing::warn!(path = %file.path.display(), "changed without being open");
@@ -438,15 +435,26 @@ impl Actor {
     }
 
     fn start_look(&mut self, path: PathBuf) {
-        let EngineSlot::Running(engine) = &self.engine else {
-            return;
-        };
-        let engine = Arc::clone(engine);
         let generation = self.tick();
-        let Some(document) = self.documents.get_mut(&path) else {
+        // It may have been closed, or closed and opened again and be queued twice.
+        let Some(document) = self
+            .documents
+            .get_mut(&path)
+            .filter(|document| document.looking == Looking::Queued)
+        else {
             return;
         };
         document.due = None;
+        let engine = match &self.engine {
+            EngineSlot::Running(engine) => Arc::clone(engine),
+            EngineSlot::Waiting(_) => return,
+            EngineSlot::Broken(reason) => {
+                document.looking = Looking::No;
+                document.standing = Standing::Failed(reason.clone());
+                self.show(&path);
+                return;
+            }
+        };
         document.looking = Looking::Running {
             look: generation,
             again: false,
@@ -486,7 +494,11 @@ impl Actor {
         self.warn_all(look.warnings);
         let path = &ticket.path;
         let job = self.tick();
-        let Some(document) = self.documents.get_mut(path).filter(|doc| doc.awaits(ticket)) else {
+        let Some(document) = self
+            .documents
+            .get_mut(path)
+            .filter(|doc| doc.awaits(ticket))
+        else {
             return;
         };
         let again = matches!(document.looking, Looking::Running { again: true, .. });

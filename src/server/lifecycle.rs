@@ -76,7 +76,10 @@ impl EndSignal {
 
 #[cfg(unix)]
 fn process_exists(id: u32) -> bool {
-    let Some(id) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) else {
+    let Some(id) = i32::try_from(id)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    else {
         return false;
     };
     // Any other failure means that it is there and belongs to somebody else.

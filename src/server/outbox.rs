@@ -202,3 +202,17 @@ async fn patiently<T: Send + 'static>(
         Ok(Err(_)) | Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_still_finds_its_receiver() {
+        let (answer, answered) = oneshot::channel();
+        let result = patiently(async move { Ok(answered.await) }).await;
+        assert!(result.is_none());
+        assert_eq!(answer.send(1), Ok(()));
+    }
+}

@@ -22,7 +22,10 @@ pub struct FakeModel {
 /// The logit of one hunk: 12% with `bad` in a changed line, 27% with `poor`, else 87%.
 pub fn logit(hunk: &Hunk) -> f64 {
     let says = |word: &str| {
-        let mut changed = hunk.lines.iter().filter(|line| line.kind != LineKind::Context);
+        let mut changed = hunk
+            .lines
+            .iter()
+            .filter(|line| line.kind != LineKind::Context);
         changed.any(|line| line.text.contains(word))
     };
     if says("bad") {
