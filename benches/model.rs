@@ -1,4 +1,9 @@
 //! How long the bundled model takes to load, and to score a change of sixty lines.
+#![allow(
+    clippy::expect_used,
+    missing_docs,
+    reason = "a failed test or bench may stop"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use diffidence::change::Patch;

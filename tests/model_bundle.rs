@@ -1,5 +1,10 @@
 //! A bundle that is not what it should be is refused with one line that names the file and the
 //! field at fault, without a panic and without allocating what a header pretends to need.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed test or bench may stop"
+)]
 
 #[path = "support/tiny_bundle.rs"]
 mod tiny_bundle;

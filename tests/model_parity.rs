@@ -1,5 +1,10 @@
 //! The model in this program computes what the trainer computes: for the golden patches the
 //! rendered bytes and token ids are identical, and numbers agree within the tolerance of f32.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failed test or bench may stop"
+)]
 
 use diffidence::change::Patch;
 use diffidence::model::window::Windows;

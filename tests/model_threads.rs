@@ -1,5 +1,6 @@
 //! The model computes on its own threads and on no others. Alone in its file, because it looks at
 //! all threads of the process.
+#![allow(clippy::unwrap_used, reason = "a failed test or bench may stop")]
 #![cfg(target_os = "linux")]
 
 use diffidence::change::Patch;

@@ -195,11 +195,11 @@ impl Manifest {
             within(field, value, 1, limit)?;
         }
         require(
-            trunk.hidden % (2 * trunk.heads) == 0,
+            trunk.hidden.is_multiple_of(2 * trunk.heads),
             "field `trunk.hidden` must be a multiple of twice `trunk.heads`",
         )?;
         require(
-            trunk.heads % trunk.kv_heads == 0,
+            trunk.heads.is_multiple_of(trunk.kv_heads),
             "field `trunk.heads` must be a multiple of `trunk.kv_heads`",
         )?;
         require(

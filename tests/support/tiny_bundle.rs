@@ -2,6 +2,7 @@
 //! that need a model but not a good one. Include it with
 //! `#[path = "support/tiny_bundle.rs"] mod tiny_bundle;`.
 #![allow(
+    clippy::unwrap_used,
     dead_code,
     unreachable_pub,
     reason = "each test includes this file and uses another part of it"
