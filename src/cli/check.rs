@@ -8,7 +8,7 @@ use crate::change::{
     Base, ChangeOptions, ChangeSet, FileChange, Outcome, Patch, SkipReason, repository_root,
 };
 use crate::config::Config;
-use crate::scoring::{Engine, ScoreRequest, Slot};
+use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs::File;
@@ -87,7 +87,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
     };
     let min_score = config.min_score;
     let engine = engine(&args.model, &config)?;
-    let files = score(candidates, &engine, task.as_ref(), min_score);
+    let files = score(candidates, &engine, task.as_ref(), min_score)?;
     let judge = engine.judge();
     let frame = Frame {
         model: judge.identity().to_string(),
@@ -196,7 +196,7 @@ fn score(
     engine: &Engine,
     task: Option<&String>,
     min_score: Probability,
-) -> Vec<FileReport> {
+) -> Result<Vec<FileReport>, ScoreError> {
     let total = candidates.len();
     let mut files = Vec::with_capacity(total);
     let mut progress = Progress::new(total);
@@ -217,6 +217,8 @@ fn score(
                         let scored = ScoredFile::new(&change, &verdict, new_lines, min_score);
                         FileOutcome::Scored(scored)
                     }
+                    // The other files would fail with the same words.
+                    Err(error @ ScoreError::Unusable(_)) => return Err(error),
                     Err(error) => FileOutcome::Failed {
                         reason: error.to_string(),
                     },
@@ -228,8 +230,7 @@ fn score(
             outcome,
         });
     }
-    progress.clear();
-    files
+    Ok(files)
 }
 
 /// "scoring 3 of 12" on a terminal, nothing elsewhere.
@@ -257,7 +258,11 @@ impl Progress {
         }
     }
 
-    fn clear(&self) {
+}
+
+/// Leaves an empty line for what is printed next.
+impl Drop for Progress {
+    fn drop(&mut self) {
         if self.shown {
             drop(write!(std::io::stderr(), "\r\x1b[K"));
         }

@@ -173,7 +173,7 @@ pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure>
 fn failure(error: ScoreError) -> Failure {
     Failure {
         code: match error {
-            ScoreError::Model(_) => "model",
+            ScoreError::Unusable(_) | ScoreError::Model(_) => "model",
             ScoreError::Cancelled | ScoreError::Stopped => "cancelled",
         },
         message: error.to_string(),

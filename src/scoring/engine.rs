@@ -58,7 +58,10 @@ pub enum ScoreError {
     /// The engine is shutting down.
     #[error("the scoring engine has stopped")]
     Stopped,
-    /// The model cannot be loaded or failed on this request.
+    /// The model cannot be loaded, or crashed too often: no request will be answered.
+    #[error("{0}")]
+    Unusable(String),
+    /// The model failed on this request.
     #[error("{0}")]
     Model(String),
 }
@@ -317,7 +320,7 @@ impl Worker {
             return Ok(shared.judge.judge(&logits, true));
         }
         if let Some(reason) = &self.degraded {
-            return Err(ScoreError::Model(reason.clone()));
+            return Err(ScoreError::Unusable(reason.clone()));
         }
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| self.compute(job)));
         let result = match outcome {
@@ -347,7 +350,7 @@ impl Worker {
                 Err(error) => {
                     let reason = error.to_string();
                     self.degraded = Some(reason.clone());
-                    return Err(ScoreError::Model(reason));
+                    return Err(ScoreError::Unusable(reason));
                 }
             }
         }

@@ -1,0 +1,470 @@
+//! The program as a user runs it: the real binary in real repositories, with a small model made
+//! for the test, and once with the bundled one.
+
+mod support;
+#[path = "support/tiny_bundle.rs"]
+mod tiny_bundle;
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::Repo;
+use tiny_bundle::{FILES, TinyBundle};
+
+const BASE: &str = "fn add(a: i32, b: i32) -> i32 {\n    a + b\n}\n";
+const EDITED: &str = "fn add(a: i32, b: i32) -> i32 {\n    a - b\n}\n";
+
+struct Output {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// The program with its own cache, away from the user's settings.
+fn program(cache: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diffidence"));
+    command
+        .env("DIFFIDENCE_CACHE_DIR", cache)
+        .env_remove("DIFFIDENCE_MODEL")
+        .env_remove("DIFFIDENCE_LOG");
+    command
+}
+
+struct Bench {
+    repo: Repo,
+    model: TinyBundle,
+    cache: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let repo = Repo::new();
+        repo.write("math.rs", BASE).commit();
+        Self {
+            repo,
+            model: TinyBundle::new(),
+            cache: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program(self.cache.path());
+        command
+            .current_dir(self.repo.root())
+            .env("DIFFIDENCE_MODEL", self.model.dir())
+            .args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, b"")
+    }
+
+    fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
+        finish(self.command(arguments), input)
+    }
+
+    fn report(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[&["check", "--format", "json"], arguments].concat());
+        serde_json::from_str(&output.out).unwrap_or_else(|_| panic!("{}", output.err))
+    }
+}
+
+fn finish(mut command: Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // The program may end before it has read everything.
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().unwrap()
+    });
+    Output {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Nothing on standard output, one line on standard error that contains `message`, and 2.
+#[track_caller]
+fn check_refused(output: &Output, message: &str) {
+    assert_eq!(output.out, "");
+    assert!(output.err.contains(message), "{}", output.err);
+    assert_eq!(output.err.lines().count(), 1, "{}", output.err);
+    assert_eq!(output.code, 2);
+}
+
+#[test]
+fn a_clean_work_tree_says_so_and_needs_no_model() {
+    let bench = Bench::new();
+    std::fs::remove_file(bench.model.file("trunk.gguf")).unwrap();
+    let output = bench.run(&["check"]);
+    assert!(output.out.starts_with("No changes against HEAD ("), "{}", output.out);
+    assert_eq!((output.code, output.err.as_str()), (0, ""));
+}
+
+#[test]
+fn an_edit_is_scored_and_the_threshold_decides_the_exit_code() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED);
+    let high = bench.run(&["check", "--min-score", "1"]);
+    assert_eq!(high.code, 1);
+    assert!(high.out.contains("math.rs:2  "), "{}", high.out);
+    assert!(high.out.contains("    -    a + b\n    +    a - b\n"), "{}", high.out);
+    assert!(high.out.contains("1 file, 1 hunk scored: 1 hunk to check (below 100%)"));
+    let low = bench.run(&["check", "--min-score", "0"]);
+    assert_eq!(low.code, 0);
+    assert!(low.out.contains("1 file, 1 hunk scored: nothing below 0%"), "{}", low.out);
+}
+
+#[test]
+fn the_json_report_lists_every_changed_file_once() {
+    let bench = Bench::new();
+    bench
+        .repo
+        .write("math.rs", EDITED)
+        .write("Cargo.lock", "version = 4\n")
+        .write("new file.py", "x = 1\n")
+        .write("blob.bin", b"\0\0".as_slice());
+    let report = bench.report(&[]);
+    assert_eq!(report["version"], 1);
+    let files = report["files"].as_array().unwrap();
+    let seen: Vec<(&str, &str)> = files
+        .iter()
+        .map(|file| (file["path"].as_str().unwrap(), file["outcome"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("Cargo.lock", "skipped"),
+            ("blob.bin", "skipped"),
+            ("math.rs", "scored"),
+            ("new file.py", "scored"),
+        ]
+    );
+    let hunk = &files[2]["hunks"][0];
+    let lines = [&hunk["first_line"], &hunk["last_line"], &hunk["new_start"], &hunk["new_lines"]];
+    assert_eq!(lines.map(|line| line.as_u64().unwrap()), [2, 2, 1, 3]);
+    let p = files[2]["probability"].as_f64().unwrap();
+    assert!(p > 0.0 && p < 1.0);
+    assert_eq!(files[2]["cached"], false);
+    assert_eq!(bench.report(&[])["files"][2]["cached"], true);
+    assert_eq!(bench.report(&["--no-cache"])["files"][2]["cached"], false);
+}
+
+#[test]
+fn staged_scores_the_index_and_not_the_work_tree() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED).add();
+    bench.repo.write("math.rs", BASE);
+    let staged = bench.report(&["--staged"]);
+    assert_eq!(staged["files"][0]["hunks"][0]["changed"], json!(["-    a + b", "+    a - b"]));
+    assert_eq!(bench.report(&[])["files"], json!([]));
+}
+
+#[test]
+fn a_prior_moves_probabilities_and_a_task_is_used() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED).write("task.md", "Subtract instead.\n");
+    let path = bench.repo.path("math.rs");
+    let p = |arguments: &[&str]| {
+        let report = bench.report(&[arguments, &[path.to_str().unwrap()]].concat());
+        assert_eq!(report["files"].as_array().unwrap().len(), 1);
+        (report["files"][0]["probability"].as_f64().unwrap(), report["task"].clone())
+    };
+    let (usual, no_task) = p(&[]);
+    assert!(p(&["--prior", "0.9"]).0 > usual);
+    let (with_task, task) = p(&["--task", "task.md"]);
+    assert_ne!(with_task, usual);
+    assert_eq!((no_task, task), (json!(false), json!(true)));
+}
+
+#[test]
+fn a_diff_is_scored_like_the_work_tree_it_was_made_from() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED);
+    let diff = bench.repo.git(&["diff"]);
+    let output = bench.run_with(&["check", "--diff", "-", "--format", "json"], &diff);
+    let from_diff: Value = serde_json::from_str(&output.out).unwrap();
+    let from_tree = bench.report(&[]);
+    for key in ["path", "probability", "hunks"] {
+        assert_eq!(from_diff["files"][0][key], from_tree["files"][0][key], "{key}");
+    }
+    let empty = bench.run_with(&["check", "--diff", "-"], b"");
+    assert!(empty.out.starts_with("No changes against"), "{}", empty.out);
+    assert_eq!(empty.code, 0);
+}
+
+#[test]
+fn what_cannot_be_judged_is_one_line_and_two() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED);
+    let outside = tempfile::tempdir().unwrap();
+    let outside = outside.path().to_str().unwrap();
+    check_refused(&bench.run(&["check", "-C", outside]), "not inside a git repository");
+    let bare = Repo::with_init(&["--bare"]);
+    let bare = bare.root().to_str().unwrap();
+    check_refused(&bench.run(&["check", "-C", bare]), "bare repository");
+    check_refused(&bench.run(&["check", "--base", "no-such"]), "no-such");
+    check_refused(&bench.run(&["check", "--model", outside]), "bundle.json");
+    check_refused(&bench.run(&["check", "--task", "absent.md"]), "absent.md");
+    check_refused(&bench.run(&["check", "--diff", "absent.patch"]), "absent.patch");
+    let diff = |text: &[u8]| bench.run_with(&["check", "--diff", "-"], text);
+    check_refused(&diff(b"hello\n"), "no diff found");
+    check_refused(
+        &diff(b"--- a/x\n+++ b/x\n@@ -1,2 +1,5 @@\n a\n+b\n"),
+        "line 3: hunk says",
+    );
+}
+
+#[test]
+fn a_diff_that_is_too_large_is_refused_before_it_is_parsed() {
+    let bench = Bench::new();
+    let mut diff = b"--- /dev/null\n+++ b/x\n@@ -0,0 +1,9999999 @@\n".to_vec();
+    diff.resize(200 << 20, b'+');
+    let output = bench.run_with(&["check", "--diff", "-"], &diff);
+    check_refused(&output, "larger than 64 MiB: pass a part of it");
+}
+
+#[test]
+fn invalid_utf8_in_a_diff_is_scored_with_replacements() {
+    let bench = Bench::new();
+    let diff = b"--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-caf\xe9\n+caf\xe8\n";
+    let output = bench.run_with(&["check", "--diff", "-", "--min-score", "1"], diff);
+    assert!(output.out.contains("+caf\u{fffd}"), "{}", output.out);
+    assert_eq!(output.code, 1);
+}
+
+#[test]
+fn a_damaged_bundle_is_never_scored_with() {
+    for file in FILES {
+        let bench = Bench::new();
+        bench.repo.write("math.rs", EDITED);
+        let whole = bench.model.read(file);
+        bench.model.write(file, &whole[..whole.len() / 2]);
+        check_refused(&bench.run(&["check"]), file);
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        bench.model.write(file, &flipped);
+        check_refused(&bench.run(&["check"]), file);
+        std::fs::remove_file(bench.model.file(file)).unwrap();
+        check_refused(&bench.run(&["check"]), file);
+    }
+}
+
+fn patch(text: &str) -> String {
+    format!("--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-x = 1\n+{text}\n")
+}
+
+#[test]
+fn score_answers_each_line_in_order_and_goes_on_after_a_bad_one() {
+    let bench = Bench::new();
+    let lines = [
+        json!({"id": "a", "patch": patch("x = 2"), "problem": "x is two", "colour": "blue"}).to_string(),
+        "not json".into(),
+        json!({"id": 7, "patch": "no diff"}).to_string(),
+        json!({"id": "b", "patch": "diff --git a/i.png b/i.png\nBinary files differ\n"}).to_string(),
+        json!({"id": "c", "patch": patch("x = 3")}).to_string(),
+    ];
+    let output = bench.run_with(&["score"], lines.join("\n").as_bytes());
+    let answers: Vec<Value> = output
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(answers.len(), 5, "{}", output.out);
+    assert_eq!(answers[0]["meta"], json!({"colour": "blue"}));
+    assert_eq!(answers[0]["hunks"][0]["file"], "x.py");
+    assert!(answers[0]["model"].as_str().unwrap().contains('@'));
+    assert_eq!(answers[1]["id"], Value::Null);
+    assert!(answers[1]["error"]["message"].as_str().unwrap().starts_with("line 2"));
+    assert_eq!((&answers[2]["id"], &answers[2]["error"]["code"]), (&json!(7), &json!("bad-patch")));
+    assert_eq!(answers[3]["error"]["code"], "nothing-to-score");
+    assert!(answers[4]["probability"].is_f64());
+    for answer in [&answers[1], &answers[2], &answers[3]] {
+        assert!(answer.get("probability").is_none());
+    }
+    assert_eq!(output.code, 2);
+}
+
+#[test]
+fn score_answers_a_line_before_the_next_one_comes() {
+    let bench = Bench::new();
+    let mut child = bench
+        .command(&["score", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    for id in 0..3 {
+        let record = json!({"id": id, "patch": patch(&format!("x = {id}"))});
+        writeln!(input, "{record}").unwrap();
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(answer["id"], id);
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn eval_measures_what_score_says() {
+    let bench = Bench::new();
+    let records: Vec<String> = (0..40)
+        .map(|n| {
+            let record = json!({
+                "id": format!("r{n}"), "task": format!("t{}", n / 4), "label": n % 2,
+                "patch": patch(&format!("x = {n} + y{n}")),
+            });
+            record.to_string()
+        })
+        .collect();
+    let data = bench.repo.path("data.jsonl");
+    std::fs::write(&data, records.join("\n")).unwrap();
+    let data = data.to_str().unwrap();
+    let output = bench.run(&["eval", "--data", data, "--format", "json", "--resamples", "50"]);
+    assert_eq!(output.code, 0, "{}", output.err);
+    let report: Value = serde_json::from_str(&output.out).unwrap();
+    assert!(output.out.contains("\"within_task_auc\""), "{report:#}");
+
+    let scores = bench.run(&["score", data]);
+    let file = bench.repo.path("scores.jsonl");
+    std::fs::write(&file, scores.out).unwrap();
+    let file = file.to_str().unwrap();
+    let elsewhere = bench.run(&[
+        "eval", "--data", data, "--scores", file, "--format", "json", "--resamples", "50",
+    ]);
+    let elsewhere: Value = serde_json::from_str(&elsewhere.out).unwrap();
+    assert_eq!(elsewhere["overall"]["pooled_auc"], report["overall"]["pooled_auc"]);
+}
+
+#[test]
+fn the_bundled_model_scores_a_change_without_configuration() {
+    let repo = Repo::new();
+    repo.write("math.rs", BASE).commit();
+    repo.write("math.rs", EDITED);
+    let cache = tempfile::tempdir().unwrap();
+    let run = || {
+        let mut command = program(cache.path());
+        command
+            .current_dir(repo.root())
+            .args(["check", "--format", "json"]);
+        let output = finish(command, b"");
+        assert!(output.code == 0 || output.code == 1, "{}", output.err);
+        serde_json::from_str::<Value>(&output.out).unwrap()
+    };
+    let first = run();
+    let p = first["files"][0]["probability"].as_f64().unwrap();
+    assert!(p > 0.0 && p < 1.0);
+    assert!(first["model"].as_str().unwrap().starts_with("diffidence-"));
+    assert_eq!(first["files"][0]["cached"], false);
+    let second = run();
+    assert_eq!(second["files"][0]["cached"], true);
+    assert_eq!(second["files"][0]["probability"].as_f64(), Some(p));
+}
+
+/// A language client that speaks raw bytes to the program.
+struct Editor {
+    child: std::process::Child,
+    input: Option<std::process::ChildStdin>,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Editor {
+    fn start(bench: &Bench) -> Self {
+        let mut child = bench
+            .command(&["lsp"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut editor = Self {
+            input: child.stdin.take(),
+            output: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        };
+        let params = json!({"processId": std::process::id(), "rootUri": null, "capabilities": {},
+            "initializationOptions": {"minScore": 1.0}});
+        editor.send(json!({"id": 1, "method": "initialize", "params": params}));
+        let answer = editor.receive(|message| message["id"] == 1);
+        assert_eq!(answer["result"]["serverInfo"]["name"], "diffidence");
+        editor.send(json!({"method": "initialized", "params": {}}));
+        editor
+    }
+
+    fn send(&mut self, mut message: Value) {
+        message["jsonrpc"] = json!("2.0");
+        let body = message.to_string();
+        let input = self.input.as_mut().unwrap();
+        write!(input, "Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        input.flush().unwrap();
+    }
+
+    fn receive(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the server has gone");
+                if let Some(number) = line.strip_prefix("Content-Length: ") {
+                    length = number.trim().parse().unwrap();
+                }
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            self.output.read_exact(&mut body).unwrap();
+            let message: Value = serde_json::from_slice(&body).unwrap();
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_server_shows_a_low_hunk_over_standard_input_and_output_and_exits() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED);
+    let uri = format!("file://{}", bench.repo.path("math.rs").display());
+    let mut editor = Editor::start(&bench);
+    let document = json!({"uri": uri, "languageId": "rust", "version": 1, "text": EDITED});
+    editor.send(json!({"method": "textDocument/didOpen", "params": {"textDocument": document}}));
+    let shown = editor.receive(|message| {
+        message["method"] == "textDocument/publishDiagnostics"
+            && message["params"]["diagnostics"] != json!([])
+    });
+    assert_eq!(shown["params"]["version"], 1);
+    let diagnostic = &shown["params"]["diagnostics"][0];
+    assert_eq!(diagnostic["range"]["start"], json!({"line": 1, "character": 0}));
+    assert_eq!(diagnostic["range"]["end"]["line"], 1);
+    let params = json!({"textDocument": {"uri": uri}});
+    editor.send(json!({"id": 2, "method": "textDocument/codeLens", "params": params}));
+    let lenses = editor.receive(|message| message["id"] == 2);
+    let title = lenses["result"][0]["command"]["title"].as_str().unwrap();
+    assert!(title.contains("likely correct · 1 hunk to check"), "{title}");
+    editor.send(json!({"id": 3, "method": "shutdown"}));
+    editor.receive(|message| message["id"] == 3);
+    editor.send(json!({"method": "exit"}));
+    assert!(editor.child.wait().unwrap().success());
+}
+
+#[test]
+fn the_server_ends_when_its_input_ends() {
+    let bench = Bench::new();
+    let mut editor = Editor::start(&bench);
+    drop(editor.input.take());
+    editor.child.wait().unwrap();
+}
