@@ -107,7 +107,11 @@ fn a_clean_work_tree_says_so_and_needs_no_model() {
     let bench = Bench::new();
     std::fs::remove_file(bench.model.file("trunk.gguf")).unwrap();
     let output = bench.run(&["check"]);
-    assert!(output.out.starts_with("No changes against HEAD ("), "{}", output.out);
+    assert!(
+        output.out.starts_with("No changes against HEAD ("),
+        "{}",
+        output.out
+    );
     assert_eq!((output.code, output.err.as_str()), (0, ""));
 }
 
@@ -118,11 +122,22 @@ fn an_edit_is_scored_and_the_threshold_decides_the_exit_code() {
     let high = bench.run(&["check", "--min-score", "1"]);
     assert_eq!(high.code, 1);
     assert!(high.out.contains("math.rs:2  "), "{}", high.out);
-    assert!(high.out.contains("    -    a + b\n    +    a - b\n"), "{}", high.out);
-    assert!(high.out.contains("1 file, 1 hunk scored: 1 hunk to check (below 100%)"));
+    assert!(
+        high.out.contains("    -    a + b\n    +    a - b\n"),
+        "{}",
+        high.out
+    );
+    assert!(
+        high.out
+            .contains("1 file, 1 hunk scored: 1 hunk to check (below 100%)")
+    );
     let low = bench.run(&["check", "--min-score", "0"]);
     assert_eq!(low.code, 0);
-    assert!(low.out.contains("1 file, 1 hunk scored: nothing below 0%"), "{}", low.out);
+    assert!(
+        low.out.contains("1 file, 1 hunk scored: nothing below 0%"),
+        "{}",
+        low.out
+    );
 }
 
 #[test]
@@ -139,7 +154,12 @@ fn the_json_report_lists_every_changed_file_once() {
     let files = report["files"].as_array().unwrap();
     let seen: Vec<(&str, &str)> = files
         .iter()
-        .map(|file| (file["path"].as_str().unwrap(), file["outcome"].as_str().unwrap()))
+        .map(|file| {
+            (
+                file["path"].as_str().unwrap(),
+                file["outcome"].as_str().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(
         seen,
@@ -151,7 +171,12 @@ fn the_json_report_lists_every_changed_file_once() {
         ]
     );
     let hunk = &files[2]["hunks"][0];
-    let lines = [&hunk["first_line"], &hunk["last_line"], &hunk["new_start"], &hunk["new_lines"]];
+    let lines = [
+        &hunk["first_line"],
+        &hunk["last_line"],
+        &hunk["new_start"],
+        &hunk["new_lines"],
+    ];
     assert_eq!(lines.map(|line| line.as_u64().unwrap()), [2, 2, 1, 3]);
     let p = files[2]["probability"].as_f64().unwrap();
     assert!(p > 0.0 && p < 1.0);
@@ -166,19 +191,29 @@ fn staged_scores_the_index_and_not_the_work_tree() {
     bench.repo.write("math.rs", EDITED).add();
     bench.repo.write("math.rs", BASE);
     let staged = bench.report(&["--staged"]);
-    assert_eq!(staged["files"][0]["hunks"][0]["changed"], json!(["-    a + b", "+    a - b"]));
-    assert_eq!(bench.report(&[])["files"], json!([]));
+    assert_eq!(
+        staged["files"][0]["hunks"][0]["changed"],
+        json!(["-    a + b", "+    a - b"])
+    );
+    let tree = bench.report(&[]);
+    assert_eq!(tree["files"][0]["outcome"], "unchanged");
 }
 
 #[test]
 fn a_prior_moves_probabilities_and_a_task_is_used() {
     let bench = Bench::new();
-    bench.repo.write("math.rs", EDITED).write("task.md", "Subtract instead.\n");
+    bench
+        .repo
+        .write("math.rs", EDITED)
+        .write("task.md", "Subtract instead.\n");
     let path = bench.repo.path("math.rs");
     let p = |arguments: &[&str]| {
         let report = bench.report(&[arguments, &[path.to_str().unwrap()]].concat());
         assert_eq!(report["files"].as_array().unwrap().len(), 1);
-        (report["files"][0]["probability"].as_f64().unwrap(), report["task"].clone())
+        (
+            report["files"][0]["probability"].as_f64().unwrap(),
+            report["task"].clone(),
+        )
     };
     let (usual, no_task) = p(&[]);
     assert!(p(&["--prior", "0.9"]).0 > usual);
@@ -196,7 +231,10 @@ fn a_diff_is_scored_like_the_work_tree_it_was_made_from() {
     let from_diff: Value = serde_json::from_str(&output.out).unwrap();
     let from_tree = bench.report(&[]);
     for key in ["path", "probability", "hunks"] {
-        assert_eq!(from_diff["files"][0][key], from_tree["files"][0][key], "{key}");
+        assert_eq!(
+            from_diff["files"][0][key], from_tree["files"][0][key],
+            "{key}"
+        );
     }
     let empty = bench.run_with(&["check", "--diff", "-"], b"");
     assert!(empty.out.starts_with("No changes against"), "{}", empty.out);
@@ -209,14 +247,20 @@ fn what_cannot_be_judged_is_one_line_and_two() {
     bench.repo.write("math.rs", EDITED);
     let outside = tempfile::tempdir().unwrap();
     let outside = outside.path().to_str().unwrap();
-    check_refused(&bench.run(&["check", "-C", outside]), "not inside a git repository");
+    check_refused(
+        &bench.run(&["check", "-C", outside]),
+        "not inside a git repository",
+    );
     let bare = Repo::with_init(&["--bare"]);
     let bare = bare.root().to_str().unwrap();
     check_refused(&bench.run(&["check", "-C", bare]), "bare repository");
     check_refused(&bench.run(&["check", "--base", "no-such"]), "no-such");
     check_refused(&bench.run(&["check", "--model", outside]), "bundle.json");
     check_refused(&bench.run(&["check", "--task", "absent.md"]), "absent.md");
-    check_refused(&bench.run(&["check", "--diff", "absent.patch"]), "absent.patch");
+    check_refused(
+        &bench.run(&["check", "--diff", "absent.patch"]),
+        "absent.patch",
+    );
     let diff = |text: &[u8]| bench.run_with(&["check", "--diff", "-"], text);
     check_refused(&diff(b"hello\n"), "no diff found");
     check_refused(
@@ -268,10 +312,12 @@ fn patch(text: &str) -> String {
 fn score_answers_each_line_in_order_and_goes_on_after_a_bad_one() {
     let bench = Bench::new();
     let lines = [
-        json!({"id": "a", "patch": patch("x = 2"), "problem": "x is two", "colour": "blue"}).to_string(),
+        json!({"id": "a", "patch": patch("x = 2"), "problem": "x is two", "colour": "blue"})
+            .to_string(),
         "not json".into(),
         json!({"id": 7, "patch": "no diff"}).to_string(),
-        json!({"id": "b", "patch": "diff --git a/i.png b/i.png\nBinary files differ\n"}).to_string(),
+        json!({"id": "b", "patch": "diff --git a/i.png b/i.png\nBinary files differ\n"})
+            .to_string(),
         json!({"id": "c", "patch": patch("x = 3")}).to_string(),
     ];
     let output = bench.run_with(&["score"], lines.join("\n").as_bytes());
@@ -285,8 +331,16 @@ fn score_answers_each_line_in_order_and_goes_on_after_a_bad_one() {
     assert_eq!(answers[0]["hunks"][0]["file"], "x.py");
     assert!(answers[0]["model"].as_str().unwrap().contains('@'));
     assert_eq!(answers[1]["id"], Value::Null);
-    assert!(answers[1]["error"]["message"].as_str().unwrap().starts_with("line 2"));
-    assert_eq!((&answers[2]["id"], &answers[2]["error"]["code"]), (&json!(7), &json!("bad-patch")));
+    assert!(
+        answers[1]["error"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("line 2")
+    );
+    assert_eq!(
+        (&answers[2]["id"], &answers[2]["error"]["code"]),
+        (&json!(7), &json!("bad-patch"))
+    );
     assert_eq!(answers[3]["error"]["code"], "nothing-to-score");
     assert!(answers[4]["probability"].is_f64());
     for answer in [&answers[1], &answers[2], &answers[3]] {
@@ -333,7 +387,15 @@ fn eval_measures_what_score_says() {
     let data = bench.repo.path("data.jsonl");
     std::fs::write(&data, records.join("\n")).unwrap();
     let data = data.to_str().unwrap();
-    let output = bench.run(&["eval", "--data", data, "--format", "json", "--resamples", "50"]);
+    let output = bench.run(&[
+        "eval",
+        "--data",
+        data,
+        "--format",
+        "json",
+        "--resamples",
+        "50",
+    ]);
     assert_eq!(output.code, 0, "{}", output.err);
     let report: Value = serde_json::from_str(&output.out).unwrap();
     assert!(output.out.contains("\"within_task_auc\""), "{report:#}");
@@ -343,10 +405,21 @@ fn eval_measures_what_score_says() {
     std::fs::write(&file, scores.out).unwrap();
     let file = file.to_str().unwrap();
     let elsewhere = bench.run(&[
-        "eval", "--data", data, "--scores", file, "--format", "json", "--resamples", "50",
+        "eval",
+        "--data",
+        data,
+        "--scores",
+        file,
+        "--format",
+        "json",
+        "--resamples",
+        "50",
     ]);
     let elsewhere: Value = serde_json::from_str(&elsewhere.out).unwrap();
-    assert_eq!(elsewhere["overall"]["pooled_auc"], report["overall"]["pooled_auc"]);
+    assert_eq!(
+        elsewhere["overall"]["pooled_auc"],
+        report["overall"]["pooled_auc"]
+    );
 }
 
 #[test]
@@ -416,7 +489,11 @@ impl Editor {
             let mut length = 0;
             loop {
                 let mut line = String::new();
-                assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the server has gone");
+                assert_ne!(
+                    self.output.read_line(&mut line).unwrap(),
+                    0,
+                    "the server has gone"
+                );
                 if let Some(number) = line.strip_prefix("Content-Length: ") {
                     length = number.trim().parse().unwrap();
                 }
@@ -448,13 +525,19 @@ fn the_server_shows_a_low_hunk_over_standard_input_and_output_and_exits() {
     });
     assert_eq!(shown["params"]["version"], 1);
     let diagnostic = &shown["params"]["diagnostics"][0];
-    assert_eq!(diagnostic["range"]["start"], json!({"line": 1, "character": 0}));
+    assert_eq!(
+        diagnostic["range"]["start"],
+        json!({"line": 1, "character": 0})
+    );
     assert_eq!(diagnostic["range"]["end"]["line"], 1);
     let params = json!({"textDocument": {"uri": uri}});
     editor.send(json!({"id": 2, "method": "textDocument/codeLens", "params": params}));
     let lenses = editor.receive(|message| message["id"] == 2);
     let title = lenses["result"][0]["command"]["title"].as_str().unwrap();
-    assert!(title.contains("likely correct · 1 hunk to check"), "{title}");
+    assert!(
+        title.contains("likely correct · 1 hunk to check"),
+        "{title}"
+    );
     editor.send(json!({"id": 3, "method": "shutdown"}));
     editor.receive(|message| message["id"] == 3);
     editor.send(json!({"method": "exit"}));

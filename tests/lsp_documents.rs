@@ -86,7 +86,7 @@ async fn an_unchanged_file_shows_nothing_and_a_mended_one_is_cleared() {
     client
         .until_lens(
             &path,
-            Some("12% likely correct · 1 of 1 hunk to check · unsaved"),
+            Some("12% likely correct · 1 hunk to check · unsaved"),
         )
         .await;
     client
@@ -207,10 +207,7 @@ async fn new_files_are_scored_and_skipped_ones_say_why() {
     let new = repo.path("new.rs");
     client.open(&new, "bad\n");
     client
-        .until_lens(
-            &new,
-            Some("12% likely correct · 1 of 1 hunk to check · unsaved"),
-        )
+        .until_lens(&new, Some("12% likely correct · 1 hunk to check · unsaved"))
         .await;
     let lock = repo.path("Cargo.lock");
     client.open(&lock, "a\n");
@@ -281,7 +278,7 @@ async fn each_file_belongs_to_its_own_repository_and_its_settings() {
     let text = lines(&[(5, "bad")]);
     client.open(&first, &text);
     client.open(&second, &text);
-    let low = "12% likely correct · 1 of 1 hunk to check · unsaved";
+    let low = "12% likely correct · 1 hunk to check · unsaved";
     client.until_lens(&first, Some(low)).await;
     let fine = "12% likely correct · nothing to check · unsaved";
     client.until_lens(&second, Some(fine)).await;
@@ -323,7 +320,7 @@ async fn lens_and_diagnostics_can_be_turned_off_and_on_again() {
     client
         .until_diagnostics(&path, "cleared", |_, all| all.is_empty())
         .await;
-    let low = "12% likely correct · 1 of 1 hunk to check · unsaved";
+    let low = "12% likely correct · 1 hunk to check · unsaved";
     client.until_lens(&path, Some(low)).await;
 }
 
@@ -348,7 +345,7 @@ async fn another_prior_or_threshold_needs_no_inference() {
         .unwrap()
         .sigmoid();
     assert!(expected < Probability::new(0.6).unwrap());
-    let low = format!("{expected} likely correct · 1 of 1 hunk to check · unsaved");
+    let low = format!("{expected} likely correct · 1 hunk to check · unsaved");
     client.until_lens(&path, Some(&low)).await;
     client
         .until_diagnostics(&path, "now low", |_, all| all.len() == 1)
@@ -383,7 +380,7 @@ async fn a_remembered_score_needs_no_model() {
     let (_repo, path) = repository();
     let cache = Arc::default();
     let text = lines(&[(5, "bad")]);
-    let low = "12% likely correct · 1 of 1 hunk to check · unsaved";
+    let low = "12% likely correct · 1 hunk to check · unsaved";
     for begun in [1, 0] {
         let model = FakeModel::default();
         let client = Client::with(Setup {
@@ -535,7 +532,7 @@ async fn without_scoring_on_change_only_open_and_save_score() {
     repo.write("a.rs", lines(&[(5, "bad")]));
     client.save(&path);
     client
-        .until_lens(&path, Some("12% likely correct · 1 of 1 hunk to check"))
+        .until_lens(&path, Some("12% likely correct · 1 hunk to check"))
         .await;
     assert_eq!(model.begun.load(Ordering::SeqCst), 2);
 }

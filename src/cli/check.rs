@@ -257,7 +257,6 @@ impl Progress {
             drop(write!(std::io::stderr(), "{line}"));
         }
     }
-
 }
 
 /// Leaves an empty line for what is printed next.
@@ -273,7 +272,10 @@ fn read_text(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let cannot_read = || format!("cannot read the {what} {}", path.display());
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(limit + 1).read_to_end(&mut bytes)
+        std::io::stdin()
+            .lock()
+            .take(limit + 1)
+            .read_to_end(&mut bytes)
     } else {
         File::open(path)
             .with_context(cannot_read)?

@@ -3,9 +3,9 @@
 //! Invariant: every line that is not blank gets exactly one answer; a line that cannot be judged
 //! gets an error object, never a score.
 
+use super::Status;
 use super::model::{ModelArgs, PriorArg, engine};
 use super::records::{self, LineError, Record, RecordId};
-use super::Status;
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use crate::config::Config;

@@ -2,6 +2,7 @@
 //! else, and a summary that is never missing.
 
 use super::report::{Counts, FileOutcome, HunkReport, Report, ScoredFile};
+use crate::scoring::hunks_to_check;
 use anstyle::{AnsiColor, Style};
 use std::io::{self, Write};
 
@@ -43,7 +44,7 @@ fn scored_file(path: &str, file: &ScoredFile, out: &mut dyn Write) -> io::Result
         out,
         "{BOLD}{path}{BOLD:#}  {} likely correct · {}",
         file.probability,
-        to_check(low, file.hunks.len())
+        hunks_to_check(low, file.hunks.len())
     )?;
     if file.truncated {
         write!(out, " {DIM}· long: read in part{DIM:#}")?;
@@ -61,30 +62,40 @@ fn low_hunk(path: &str, hunk: &HunkReport, out: &mut dyn Write) -> io::Result<()
     } else {
         format!("{path}:{}-{}", hunk.first_line, hunk.last_line)
     };
-    writeln!(out, "  {LOW}{place}  {} likely correct{LOW:#}", hunk.probability)?;
+    writeln!(
+        out,
+        "  {LOW}{place}  {} likely correct{LOW:#}",
+        hunk.probability
+    )?;
     for line in hunk.changed.iter().take(SHOWN_LINES) {
-        let style = if line.starts_with('+') { ADDED } else { REMOVED };
+        let style = if line.starts_with('+') {
+            ADDED
+        } else {
+            REMOVED
+        };
         writeln!(out, "    {style}{}{style:#}", printable(line))?;
     }
-    if let Some(more) = hunk.changed.len().checked_sub(SHOWN_LINES).filter(|&n| n > 0) {
+    if let Some(more) = hunk
+        .changed
+        .len()
+        .checked_sub(SHOWN_LINES)
+        .filter(|&n| n > 0)
+    {
         writeln!(out, "    {DIM}… {more} more changed lines{DIM:#}")?;
     }
     Ok(())
 }
 
-/// "2 of 5 hunks to check", the words the editor's code lens uses too.
-pub(crate) fn to_check(low: usize, hunks: usize) -> String {
-    match (low, hunks) {
-        (0, _) => "nothing to check".into(),
-        (_, 1) => "1 hunk to check".into(),
-        _ => format!("{low} of {hunks} hunks to check"),
-    }
-}
-
 /// A file's text must not be able to move the cursor or recolour the terminal.
 fn printable(line: &str) -> String {
     line.chars()
-        .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
@@ -105,7 +116,11 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out, "{}", parts.join(" · "))?;
-    let task = if report.task { " · task description used" } else { "" };
+    let task = if report.task {
+        " · task description used"
+    } else {
+        ""
+    };
     writeln!(
         out,
         "{DIM}against {base} · {} · prior {}{task}{DIM:#}",
@@ -126,7 +141,10 @@ fn verdict(report: &Report, counts: &Counts) -> String {
     match (counts.low_hunks, counts.low_files) {
         (0, 0) => format!("{scored}: nothing below {limit}"),
         (0, files) => format!("{scored}: {} below {limit}", plural(files, "file")),
-        (hunks, _) => format!("{scored}: {} to check (below {limit})", plural(hunks, "hunk")),
+        (hunks, _) => format!(
+            "{scored}: {} to check (below {limit})",
+            plural(hunks, "hunk")
+        ),
     }
 }
 
@@ -219,9 +237,12 @@ mod tests {
 
     #[test]
     fn a_clean_work_tree_says_so() {
-        check(vec![], expect![[r#"
+        check(
+            vec![],
+            expect![[r#"
             No changes against HEAD (1234567): nothing to score.
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -229,7 +250,13 @@ mod tests {
         use LineKind::{Added, Context, Removed};
         let low = hunk(
             40,
-            &[(Context, "ctx"), (Removed, "old"), (Added, "new\u{1b}[31m"), (Added, "more"), (Context, "x")],
+            &[
+                (Context, "ctx"),
+                (Removed, "old"),
+                (Added, "new\u{1b}[31m"),
+                (Added, "more"),
+                (Context, "x"),
+            ],
         );
         let high = hunk(70, &[(Added, "fine")]);
         let reason = "lock file".to_string();
@@ -255,7 +282,15 @@ mod tests {
     #[test]
     fn a_pure_deletion_points_at_the_line_after_it() {
         use LineKind::{Context, Removed};
-        let deletion = hunk(5, &[(Context, "a"), (Removed, "b"), (Removed, "c"), (Context, "d")]);
+        let deletion = hunk(
+            5,
+            &[
+                (Context, "a"),
+                (Removed, "b"),
+                (Removed, "c"),
+                (Context, "d"),
+            ],
+        );
         check(
             vec![("a.rs", scored(vec![(deletion, 0.1)], 0.2))],
             expect![[r#"

@@ -12,4 +12,4 @@ pub mod verdict;
 pub use cache::Cache;
 pub use engine::{Engine, EngineOptions, EngineState, Loader, ScoreError, Slot};
 pub use key::CacheKey;
-pub use verdict::{Judge, Score, ScoreRequest, Verdict};
+pub use verdict::{Judge, Score, ScoreRequest, Verdict, hunks_to_check};

@@ -42,6 +42,25 @@ pub struct Verdict {
     pub cached: bool,
 }
 
+impl Verdict {
+    /// How many hunks score below `min_score`.
+    #[must_use]
+    pub fn low_hunks(&self, min_score: Probability) -> usize {
+        let low = |score: &&Score| score.probability < min_score;
+        self.hunks.iter().filter(low).count()
+    }
+}
+
+/// How many hunks are worth a second look, in the words that every output uses.
+#[must_use]
+pub fn hunks_to_check(low: usize, all: usize) -> String {
+    match (low, all) {
+        (0, _) => "nothing to check".into(),
+        (_, 1) => "1 hunk to check".into(),
+        _ => format!("{low} of {all} hunks to check"),
+    }
+}
+
 /// Turns logits into verdicts: the calibration that came with the model, at the user's prior.
 #[derive(Debug, Clone)]
 pub struct Judge {

@@ -2,8 +2,7 @@
 
 use super::super::backend::SHOW_FILE;
 use super::super::document::{Document, Scoring, Standing};
-use crate::calibration::Probability;
-use crate::scoring::{Judge, Verdict};
+use crate::scoring::{Judge, hunks_to_check};
 use tower_lsp::lsp_types::{CodeLens, Command, Position, Range};
 
 /// What the lens says; `None` if the document has nothing to say.
@@ -20,28 +19,14 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
         Scoring::Done(verdict) => {
             let verdict = judge.judge_again(verdict, document.config.prior);
             let unsaved = if document.unsaved { " · unsaved" } else { "" };
-            let to_check = to_check(&verdict, document.config.min_score);
+            let low = verdict.low_hunks(document.config.min_score);
+            let to_check = hunks_to_check(low, verdict.hunks.len());
             format!(
                 "{} likely correct · {to_check}{unsaved}",
                 verdict.patch.probability
             )
         }
     })
-}
-
-/// The number of hunks below the threshold, in words.
-fn to_check(verdict: &Verdict, min_score: Probability) -> String {
-    let low = verdict
-        .hunks
-        .iter()
-        .filter(|score| score.probability < min_score)
-        .count();
-    let all = verdict.hunks.len();
-    match (low, all) {
-        (0, _) => "nothing to check".into(),
-        (low, 1) => format!("{low} of 1 hunk to check"),
-        (low, all) => format!("{low} of {all} hunks to check"),
-    }
 }
 
 /// The lens with the given title. The command is optional for clients: the server runs it too.
