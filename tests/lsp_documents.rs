@@ -6,7 +6,7 @@ mod support;
 use diffidence::calibration::Probability;
 use diffidence::server::Ending;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use support::Repo;
@@ -212,20 +212,19 @@ async fn new_files_are_scored_and_skipped_ones_say_why() {
     let lock = repo.path("Cargo.lock");
     client.open(&lock, "a\n");
     client.open(&repo.path("x.log"), "bad\n");
-    client.change(&lock, 2, "b\n");
-    let title = until_some_lens(&client, &lock).await;
-    assert!(title.starts_with("not scored: "), "{title}");
-    assert!(title.contains("lock"), "{title}");
-    assert_eq!(client.lens(&repo.path("x.log")).await, None);
-}
-
-async fn until_some_lens(client: &Client, path: &Path) -> String {
-    loop {
-        if let Some(title) = client.lens(path).await {
-            return title;
-        }
-        tokio::task::yield_now().await;
+    // Looks begin in order, and two at a time.
+    for name in ["1.rs", "2.rs", "3.rs"] {
+        let path = repo.path(name);
+        client.open(&path, "bad\n");
+        client
+            .until_diagnostics(&path, "one", |_, all| all.len() == 1)
+            .await;
     }
+    assert_eq!(client.lens(&lock).await, None);
+    client.change(&lock, 2, "b\n");
+    let title = "not scored: is a lock file";
+    client.until_lens(&lock, Some(title)).await;
+    assert_eq!(client.lens(&repo.path("x.log")).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,8 @@
 //! It reads files and may take long, so it runs on a blocking thread and never in the actor.
 
 use crate::change::{
-    Base, ChangeError, ChangeOptions, FileChange, Outcome, Patch, SkipReason, change_of_file,
-    repository_root,
+    Base, ChangeError, ChangeOptions, ChangedFile, FileChange, Outcome, Patch, SkipReason,
+    change_of_file, repository_root,
 };
 use crate::config::Config;
 use crate::scoring::{Engine, ScoreRequest, Verdict};
@@ -77,14 +77,16 @@ pub(super) fn look(question: &Question) -> Look {
         }
     };
     let (config, warnings) = question.config.clone().overlaid_by_repository(&root);
-    // What is on disk is compared as a file: git then knows it by its time stamp.
-    let buffer = unsaved.then_some(question.text.as_str());
     let options = ChangeOptions {
         base: Base::parse(&config.base),
         max_file_bytes: config.max_file_bytes,
         ..ChangeOptions::default()
     };
-    let sight = match change_of_file(&question.path, buffer, &options) {
+    // Even a buffer that was on disk a moment ago: the disk may hold something newer by now, and
+    // its lines would be taken for those of the buffer.
+    let file = change_of_file(&question.path, Some(&question.text), &options);
+    let sight = match file {
+        Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => Sight::Unchanged,
         Ok(file) => Sight::of(file.outcome, &question.engine),
         Err(error) => Sight::of_error(&error),
     };
@@ -122,6 +124,14 @@ impl Sight {
             _ => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether a file that is skipped was not changed in the first place: there is nothing to tell
+/// then. A buffer is skipped for its name or kind before anybody compares it.
+fn is_unchanged_on_disk(file: &ChangedFile, question: &Question, options: &ChangeOptions) -> bool {
+    matches!(file.outcome, Outcome::Skipped(_))
+        && change_of_file(&question.path, None, options)
+            .is_ok_and(|file| matches!(file.outcome, Outcome::Unchanged { .. }))
 }
 
 /// Whether the disk holds exactly this text. Editors take a byte order mark out of the text.
