@@ -186,6 +186,35 @@ fn the_json_report_lists_every_changed_file_once() {
 }
 
 #[test]
+fn machine_formats_point_at_the_changed_lines() {
+    let bench = Bench::new();
+    bench
+        .repo
+        .write("math.rs", EDITED)
+        .write("Cargo.lock", "version = 4\n");
+    let run = |format| bench.run(&["check", "--min-score", "1", "--format", format]);
+    let sarif = run("sarif");
+    assert_eq!(sarif.code, 1, "{}", sarif.err);
+    let log: Value = serde_json::from_str(&sarif.out).unwrap();
+    let result = &log["runs"][0]["results"][0];
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "math.rs");
+    assert_eq!(place["region"], json!({"startLine": 2, "endLine": 2}));
+    let github = run("github");
+    assert_eq!(github.code, 1, "{}", github.err);
+    assert!(
+        github.out.contains(" file=math.rs,line=2,endLine=2,"),
+        "{}",
+        github.out
+    );
+    assert!(
+        github.out.contains("skipped Cargo.lock: "),
+        "{}",
+        github.out
+    );
+}
+
+#[test]
 fn staged_scores_the_index_and_not_the_work_tree() {
     let bench = Bench::new();
     bench.repo.write("math.rs", EDITED).add();

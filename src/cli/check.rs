@@ -2,7 +2,7 @@
 
 use super::model::{ModelArgs, PriorArg, engine, probability};
 use super::report::{FileOutcome, FileReport, Frame, Report, ScoredFile};
-use super::{Status, text};
+use super::{Status, github, sarif, text};
 use crate::calibration::Probability;
 use crate::change::{
     Base, ChangeOptions, ChangeSet, FileChange, Outcome, Patch, SkipReason, repository_root,
@@ -55,8 +55,14 @@ pub(super) struct CheckArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
+    /// For people
     Text,
+    /// Everything, for programs
     Json,
+    /// Static Analysis Results Interchange Format 2.1.0, for code scanning
+    Sarif,
+    /// Workflow commands that GitHub shows as annotations
+    Github,
 }
 
 /// A file of the change, with what is needed to report it.
@@ -104,6 +110,8 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)?;
         }
+        Format::Sarif => sarif::write(&report, out)?,
+        Format::Github => github::write(&report, out)?,
     }
     let counts = report.counts();
     Ok(if counts.failed > 0 {

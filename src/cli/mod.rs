@@ -1,4 +1,4 @@
-//! The command line: one file for each command, reports as text and JSON, exit codes.
+//! The command line: one file for each command and each output format, exit codes.
 //!
 //! Invariant: a command ends with 0 (nothing under the threshold, or done), 1 (something is under
 //! the threshold) or 2 (could not be judged), and after 2 there is one line on standard error that
@@ -6,9 +6,11 @@
 
 mod check;
 pub mod eval;
+mod github;
 mod model;
 pub mod records;
 mod report;
+mod sarif;
 mod score;
 mod text;
 

@@ -18,7 +18,7 @@ const SHOWN_LINES: usize = 20;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for file in &report.files {
-        let path = &file.path;
+        let path = &printable(&file.path);
         match &file.outcome {
             FileOutcome::Scored(scored) => scored_file(path, scored, out)?,
             FileOutcome::Skipped { reason } => {
@@ -87,7 +87,7 @@ fn low_hunk(path: &str, hunk: &HunkReport, out: &mut dyn Write) -> io::Result<()
 }
 
 /// A file's text must not be able to move the cursor or recolour the terminal.
-fn printable(line: &str) -> String {
+pub(super) fn printable(line: &str) -> String {
     line.chars()
         .map(|c| {
             if c.is_control() && c != '\t' {
@@ -99,7 +99,7 @@ fn printable(line: &str) -> String {
         .collect()
 }
 
-fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let counts = report.counts();
     let base = &report.base;
     if report.files.is_empty() {
@@ -158,80 +158,14 @@ fn plural(n: usize, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{FileReport, Frame};
+    use super::super::report::sample::{hunk, report_of, scored};
     use super::*;
-    use crate::calibration::{Logit, Probability};
-    use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange};
-    use crate::scoring::{Score, Verdict};
+    use crate::change::LineKind;
     use expect_test::{Expect, expect};
 
-    fn p(value: f64) -> Probability {
-        Probability::new(value).unwrap()
-    }
-
-    fn score(value: f64) -> Score {
-        Score {
-            probability: p(value),
-            logit: Logit::new(0.0).unwrap(),
-        }
-    }
-
-    fn hunk(start: u32, lines: &[(LineKind, &str)]) -> Hunk {
-        let lines: Vec<Line> = lines
-            .iter()
-            .map(|(kind, text)| Line {
-                kind: *kind,
-                text: (*text).into(),
-            })
-            .collect();
-        let range = |kind| LineRange {
-            start,
-            lines: lines.iter().filter(|line| line.kind != kind).count() as u32,
-        };
-        Hunk {
-            old: range(LineKind::Added),
-            new: range(LineKind::Removed),
-            lines,
-        }
-    }
-
-    fn scored(hunks: Vec<(Hunk, f64)>, probability: f64) -> FileOutcome {
-        let verdict = Verdict {
-            patch: score(probability),
-            hunks: hunks.iter().map(|(_, p)| score(*p)).collect(),
-            tokens: 10,
-            truncated: false,
-            model: "m@1".into(),
-            calibration: "c".into(),
-            cached: false,
-        };
-        let change = FileChange {
-            old_path: Some("a.rs".into()),
-            new_path: Some("a.rs".into()),
-            status: FileStatus::Modified,
-            hunks: hunks.into_iter().map(|(hunk, _)| hunk).collect(),
-        };
-        FileOutcome::Scored(ScoredFile::new(&change, &verdict, Some(100), p(0.35)))
-    }
-
     fn check(files: Vec<(&str, FileOutcome)>, expect: Expect) {
-        let frame = Frame {
-            model: "m@1".into(),
-            calibration: "c".into(),
-            prior: p(0.5),
-            min_score: p(0.35),
-            base: "HEAD (1234567)".into(),
-            task: false,
-        };
-        let files = files
-            .into_iter()
-            .map(|(path, outcome)| FileReport {
-                path: path.into(),
-                outcome,
-            })
-            .collect();
         let mut out = anstream::StripStream::new(Vec::new());
-        write(&Report::new(frame, files), &mut out).unwrap();
+        write(&report_of(files), &mut out).unwrap();
         expect.assert_eq(&String::from_utf8(out.into_inner()).unwrap());
     }
 
