@@ -215,6 +215,36 @@ fn machine_formats_point_at_the_changed_lines() {
 }
 
 #[test]
+fn low_scores_fail_only_if_asked_to() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED).write("Cargo.lock", "");
+    let low = ["check", "--min-score", "1"];
+    let run = |more: &[&str]| bench.run(&[&low, more].concat());
+    assert_eq!(run(&["--fail-on", "low"]).code, 1);
+    let never = run(&["--fail-on", "never"]);
+    assert_eq!((never.code, never.out), (0, run(&[]).out));
+    let unknown = run(&["--fail-on", "never", "--base", "no-such"]);
+    assert_eq!(unknown.code, 2);
+}
+
+#[test]
+fn quiet_prints_what_is_low_and_the_summary() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED).write("Cargo.lock", "x");
+    let run = |limit| bench.run(&["check", "--quiet", "--min-score", limit]);
+    let low = run("1");
+    assert!(low.out.contains("math.rs:2  "), "{}", low.out);
+    assert!(!low.out.contains("Cargo.lock"), "{}", low.out);
+    let fine = run("0");
+    assert!(
+        fine.out.starts_with("1 file, 1 hunk scored"),
+        "{}",
+        fine.out
+    );
+    assert!(fine.out.contains("1 skipped"), "{}", fine.out);
+}
+
+#[test]
 fn staged_scores_the_index_and_not_the_work_tree() {
     let bench = Bench::new();
     bench.repo.write("math.rs", EDITED).add();

@@ -11,8 +11,9 @@ use crate::config::Config;
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// A diff larger than this is not a change that anybody reads.
@@ -47,6 +48,12 @@ pub(super) struct CheckArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// What ends with exit code 1; what could not be judged ends with 2 either way
+    #[arg(long, value_enum, default_value = "low")]
+    fail_on: FailOn,
+    /// Only print what is low, what could not be scored, and the summary (text and github)
+    #[arg(short, long)]
+    quiet: bool,
     #[command(flatten)]
     prior: PriorArg,
     #[command(flatten)]
@@ -63,6 +70,14 @@ enum Format {
     Sarif,
     /// Workflow commands that GitHub shows as annotations
     Github,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Something is below the threshold
+    Low,
+    /// Nothing: the scores are only shown
+    Never,
 }
 
 /// A file of the change, with what is needed to report it.
@@ -93,7 +108,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
     };
     let min_score = config.min_score;
     let engine = engine(&args.model, &config)?;
-    let files = score(candidates, &engine, task.as_ref(), min_score)?;
+    let files = score(candidates, &engine, task.as_ref(), min_score, args.quiet)?;
     let judge = engine.judge();
     let frame = Frame {
         model: judge.identity().to_string(),
@@ -105,18 +120,18 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
     };
     let report = Report::new(frame, files);
     match args.format {
-        Format::Text => text::write(&report, out)?,
+        Format::Text => text::write(&report, args.quiet, out)?,
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)?;
         }
         Format::Sarif => sarif::write(&report, out)?,
-        Format::Github => github::write(&report, out)?,
+        Format::Github => github::write(&report, args.quiet, out)?,
     }
     let counts = report.counts();
     Ok(if counts.failed > 0 {
         Status::Failed
-    } else if counts.low_hunks + counts.low_files > 0 {
+    } else if counts.low_hunks + counts.low_files > 0 && args.fail_on == FailOn::Low {
         Status::Low
     } else {
         Status::Fine
@@ -204,12 +219,12 @@ fn score(
     engine: &Engine,
     task: Option<&String>,
     min_score: Probability,
+    quiet: bool,
 ) -> Result<Vec<FileReport>, ScoreError> {
-    let total = candidates.len();
-    let mut files = Vec::with_capacity(total);
-    let mut progress = Progress::new(total);
+    let mut files = Vec::with_capacity(candidates.len());
+    let progress = progress(candidates.len(), quiet);
     for candidate in candidates {
-        progress.advance();
+        progress.set_message(text::printable(&candidate.path));
         let outcome = match candidate.outcome {
             CandidateOutcome::Unchanged(reason) => FileOutcome::Unchanged { reason },
             CandidateOutcome::Skipped(reason) => FileOutcome::Skipped { reason },
@@ -237,43 +252,23 @@ fn score(
             path: candidate.path,
             outcome,
         });
+        progress.inc(1);
     }
     Ok(files)
 }
 
-/// "scoring 3 of 12" on a terminal, nothing elsewhere.
-struct Progress {
-    done: usize,
-    total: usize,
-    shown: bool,
-}
-
-impl Progress {
-    fn new(total: usize) -> Self {
-        Self {
-            done: 0,
-            total,
-            shown: std::io::stderr().is_terminal() && total > 1,
-        }
-    }
-
-    fn advance(&mut self) {
-        self.done += 1;
-        if self.shown {
-            let line = format!("\rscoring {} of {}", self.done, self.total);
-            // Progress that cannot be shown is no reason to stop.
-            drop(write!(std::io::stderr(), "{line}"));
-        }
-    }
-}
-
-/// Leaves an empty line for what is printed next.
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.shown {
-            drop(write!(std::io::stderr(), "\r\x1b[K"));
-        }
-    }
+/// A bar on a terminal, nothing elsewhere; it leaves an empty line for what is printed next.
+fn progress(files: usize, quiet: bool) -> ProgressBar {
+    let target = if quiet || files < 2 {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let style = ProgressStyle::with_template("scoring {bar:20} {pos} of {len}  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(files as u64), target)
+        .with_style(style)
+        .with_finish(ProgressFinish::AndClear)
 }
 
 fn read_text(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {

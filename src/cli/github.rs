@@ -6,7 +6,7 @@ use super::report::{FileOutcome, Level, Report};
 use super::text;
 use std::io::{self, Write};
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Result<()> {
     for finding in report.findings() {
         let command = match finding.level {
             Level::Warning => "warning",
@@ -32,7 +32,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
                     "::error file={path},title=diffidence::cannot score: {reason}"
                 )?;
             }
-            FileOutcome::Skipped { reason } => {
+            FileOutcome::Skipped { reason } if !quiet => {
                 writeln!(out, "skipped {}: {reason}", text::printable(&file.path))?;
             }
             _ => {}
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn commands_are_escaped_and_point_at_the_changed_lines() {
         let mut out = anstream::StripStream::new(Vec::new());
-        write(&sample::report(), &mut out).unwrap();
+        write(&sample::report(), false, &mut out).unwrap();
         expect![[r#"
             ::warning file=dir with%2C comma/50%25%3A ä.rs,line=40,endLine=41,title=diffidence low-score::10%25 likely correct: this hunk is worth a second look
             ::notice file=dir with%2C comma/50%25%3A ä.rs,line=80,endLine=81,title=diffidence low-score::30%25 likely correct: this hunk is worth a second look

@@ -1,7 +1,7 @@
 //! A report as text for a terminal: low-scoring hunks with their lines, one line for everything
 //! else, and a summary that is never missing.
 
-use super::report::{Counts, FileOutcome, HunkReport, Report, ScoredFile};
+use super::report::{Counts, FileOutcome, FileReport, HunkReport, Report, ScoredFile};
 use crate::scoring::hunks_to_check;
 use anstyle::{AnsiColor, Style};
 use std::io::{self, Write};
@@ -16,8 +16,18 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 /// Changed lines of a hunk that are shown before the rest is counted.
 const SHOWN_LINES: usize = 20;
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    for file in &report.files {
+/// Writes everything, or if `quiet` only what is low or could not be scored, and the summary.
+pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Result<()> {
+    let shown = |file: &&FileReport| match &file.outcome {
+        FileOutcome::Scored(scored) => {
+            !quiet || scored.low_hunks() > 0 || scored.probability < report.min_score
+        }
+        FileOutcome::Skipped { .. } | FileOutcome::Unchanged { .. } => !quiet,
+        FileOutcome::Failed { .. } => true,
+    };
+    let mut any = false;
+    for file in report.files.iter().filter(shown) {
+        any = true;
         let path = &printable(&file.path);
         match &file.outcome {
             FileOutcome::Scored(scored) => scored_file(path, scored, out)?,
@@ -32,7 +42,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             }
         }
     }
-    if !report.files.is_empty() {
+    if any {
         writeln!(out)?;
     }
     summary(report, out)
@@ -158,14 +168,18 @@ fn plural(n: usize, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::sample::{hunk, report_of, scored};
+    use super::super::report::sample::{self, hunk, report_of, scored};
     use super::*;
     use crate::change::LineKind;
     use expect_test::{Expect, expect};
 
     fn check(files: Vec<(&str, FileOutcome)>, expect: Expect) {
+        check_report(&report_of(files), false, expect);
+    }
+
+    fn check_report(report: &Report, quiet: bool, expect: Expect) {
         let mut out = anstream::StripStream::new(Vec::new());
-        write(&report_of(files), &mut out).unwrap();
+        write(report, quiet, &mut out).unwrap();
         expect.assert_eq(&String::from_utf8(out.into_inner()).unwrap());
     }
 
@@ -251,5 +265,34 @@ mod tests {
                 against HEAD (1234567) · m@1 · prior 50%
             "#]],
         );
+    }
+
+    #[test]
+    fn quiet_leaves_out_what_needs_no_look() {
+        check_report(&sample::report(), true, expect![[r#"
+            dir with, comma/50%: ä.rs  60% likely correct · 2 of 3 hunks to check
+              dir with, comma/50%: ä.rs:40-41  10% likely correct
+                -old
+                +new
+                +more
+              dir with, comma/50%: ä.rs:80-81  30% likely correct
+                -old
+                +new
+                +more
+            whole.rs  20% likely correct · nothing to check
+            gone.rs  5% likely correct · 1 hunk to check
+              gone.rs:2  5% likely correct
+                -x
+            bad.rs  cannot score: the model crashed
+            at 50%
+
+            4 files, 6 hunks scored: 3 hunks to check (below 35%) · 1 could not be scored · 1 skipped · 1 without changed lines
+            against HEAD (1234567) · m@1 · prior 50%
+        "#]]);
+        let high = scored(vec![(hunk(1, &[(LineKind::Added, "x")]), 0.9)], 0.9);
+        check_report(&report_of(vec![("a.rs", high)]), true, expect![[r#"
+            1 file, 1 hunk scored: nothing below 35%
+            against HEAD (1234567) · m@1 · prior 50%
+        "#]]);
     }
 }
