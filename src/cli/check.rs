@@ -145,6 +145,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> 
     let options = ChangeOptions {
         base: Base::parse(base),
         staged: args.staged,
+        index_file: index_of_hook().filter(|_| args.staged),
         max_file_bytes: config.max_file_bytes,
         paths: args
             .paths
@@ -255,6 +256,13 @@ fn score(
         progress.inc(1);
     }
     Ok(files)
+}
+
+/// The index that git hands to the hooks of a commit, when that is not the repository's own.
+fn index_of_hook() -> Option<PathBuf> {
+    let path = std::env::var_os("GIT_INDEX_FILE").filter(|path| !path.is_empty())?;
+    // Relative to the folder in which the hook was started.
+    std::path::absolute(path).ok()
 }
 
 /// A bar on a terminal, nothing elsewhere; it leaves an empty line for what is printed next.

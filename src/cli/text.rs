@@ -269,7 +269,10 @@ mod tests {
 
     #[test]
     fn quiet_leaves_out_what_needs_no_look() {
-        check_report(&sample::report(), true, expect![[r#"
+        check_report(
+            &sample::report(),
+            true,
+            expect![[r#"
             dir with, comma/50%: ä.rs  60% likely correct · 2 of 3 hunks to check
               dir with, comma/50%: ä.rs:40-41  10% likely correct
                 -old
@@ -288,11 +291,16 @@ mod tests {
 
             4 files, 6 hunks scored: 3 hunks to check (below 35%) · 1 could not be scored · 1 skipped · 1 without changed lines
             against HEAD (1234567) · m@1 · prior 50%
-        "#]]);
+        "#]],
+        );
         let high = scored(vec![(hunk(1, &[(LineKind::Added, "x")]), 0.9)], 0.9);
-        check_report(&report_of(vec![("a.rs", high)]), true, expect![[r#"
+        check_report(
+            &report_of(vec![("a.rs", high)]),
+            true,
+            expect![[r#"
             1 file, 1 hunk scored: nothing below 35%
             against HEAD (1234567) · m@1 · prior 50%
-        "#]]);
+        "#]],
+        );
     }
 }
