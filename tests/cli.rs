@@ -279,6 +279,12 @@ fn a_prior_moves_probabilities_and_a_task_is_used() {
     let (with_task, task) = p(&["--task", "task.md"]);
     assert_ne!(with_task, usual);
     assert_eq!((no_task, task), (json!(false), json!(true)));
+    bench
+        .repo
+        .write("diffidence.toml", "taskFile = 'task.md'\n");
+    assert_eq!(p(&[]), (with_task, json!(true)));
+    bench.repo.write("other.md", "Divide.\n");
+    assert_ne!(p(&["--task", "other.md"]).0, with_task);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::calibration::Probability;
 use crate::change::{
     Base, ChangeOptions, ChangeSet, FileChange, Outcome, Patch, SkipReason, repository_root,
 };
-use crate::config::Config;
+use crate::config::{Config, MAX_TASK_BYTES};
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -18,9 +18,6 @@ use std::path::{Path, PathBuf};
 
 /// A diff larger than this is not a change that anybody reads.
 const MAX_DIFF_BYTES: u64 = 64 << 20;
-
-/// A task description is cut by the renderer long before this.
-const MAX_TASK_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
@@ -80,6 +77,16 @@ enum FailOn {
     Never,
 }
 
+/// What there is to score, and the settings that hold for it.
+struct Found {
+    /// Top of the work tree; none for a diff.
+    root: Option<PathBuf>,
+    config: Config,
+    /// What the changes were compared with, for a reader.
+    base: String,
+    candidates: Vec<Candidate>,
+}
+
 /// A file of the change, with what is needed to report it.
 struct Candidate {
     path: String,
@@ -96,16 +103,27 @@ enum CandidateOutcome {
 }
 
 pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
-    let task = args
+    let mut task = args
         .task
         .as_deref()
         .map(|path| read_text(path, MAX_TASK_BYTES, "task description"))
         .transpose()?
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let (config, base, candidates) = match &args.diff {
+    let Found {
+        root,
+        config,
+        base,
+        candidates,
+    } = match &args.diff {
         Some(path) => from_diff(path, args)?,
         None => from_work_tree(args)?,
     };
+    if let (None, Some(root)) = (&task, root) {
+        task = config.task(&root).unwrap_or_else(|warning| {
+            tracing::warn!("{warning}");
+            None
+        });
+    }
     let min_score = config.min_score;
     let engine = engine(&args.model, &config)?;
     let files = score(candidates, &engine, task.as_ref(), min_score, args.quiet)?;
@@ -138,7 +156,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
     })
 }
 
-fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> {
+fn from_work_tree(args: &CheckArgs) -> Result<Found> {
     let root = repository_root(&args.directory)?;
     let config = configuration(args, Some(&root));
     let base = args.base.as_deref().unwrap_or(&config.base);
@@ -171,13 +189,24 @@ fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> 
             Outcome::Skipped(reason) => CandidateOutcome::Skipped(reason.to_string()),
         },
     });
-    Ok((config, base, candidates.collect()))
+    Ok(Found {
+        root: Some(root),
+        config,
+        base,
+        candidates: candidates.collect(),
+    })
 }
 
-fn from_diff(path: &Path, args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> {
+fn from_diff(path: &Path, args: &CheckArgs) -> Result<Found> {
     let bytes = read_text(path, MAX_DIFF_BYTES, "diff")?;
+    let found = |candidates| Found {
+        root: None,
+        config: configuration(args, None),
+        base: "the diff's base".into(),
+        candidates,
+    };
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok((configuration(args, None), "the diff's base".into(), vec![]));
+        return Ok(found(Vec::new()));
     }
     let patch = Patch::from_unified(&bytes)
         .with_context(|| format!("cannot read the diff {}", path.display()))?;
@@ -194,8 +223,7 @@ fn from_diff(path: &Path, args: &CheckArgs) -> Result<(Config, String, Vec<Candi
             },
         },
     });
-    let config = configuration(args, None);
-    Ok((config, "the diff's base".into(), candidates.collect()))
+    Ok(found(candidates.collect()))
 }
 
 /// Defaults, then the repository's file, then the flags. Warnings go to the log.
