@@ -369,6 +369,71 @@ fn a_damaged_bundle_is_never_scored_with() {
     }
 }
 
+#[test]
+fn the_doctor_tells_what_a_bug_report_needs() {
+    let bench = Bench::new();
+    bench
+        .repo
+        .write("math.rs", EDITED)
+        .write("Cargo.lock", "x")
+        .write("diffidence.toml", "minScore = 0.35\nnonsense = 1\n");
+    bench.report(&[]);
+    let output = bench.run(&["doctor", "--format", "json", "--threads", "1"]);
+    assert_eq!((output.code, output.err.as_str()), (0, ""));
+    let report: Value = serde_json::from_str(&output.out).unwrap();
+    let check = |pointer: &str, expected: Value| {
+        assert_eq!(report.pointer(pointer), Some(&expected), "{pointer}");
+    };
+    check("/version", json!(1));
+    check("/program/version", json!(env!("CARGO_PKG_VERSION")));
+    check("/model/folder", json!(bench.model.dir()));
+    check("/model/why", json!("named by DIFFIDENCE_MODEL"));
+    check("/model/name", json!("tiny"));
+    assert_eq!(report["model"]["hash"].as_str().unwrap().len(), 64);
+    assert!(report["model"]["verified"].is_string());
+    assert!(report["model"]["sample_logit"].is_f64());
+    check("/threads/check", json!(1));
+    check("/cache/folder", json!(bench.cache.path()));
+    // math.rs and diffidence.toml.
+    check("/cache/entries", json!(2));
+    check("/repository/root", json!(bench.repo.root()));
+    check("/repository/changed", json!(2));
+    check("/repository/skipped", json!(1));
+    check("/configuration/minScore/source", json!("diffidence.toml"));
+    check(
+        "/configuration/base",
+        json!({"value": "head", "source": "default"}),
+    );
+    check("/problems", json!([]));
+    let warning = report["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("unknown key `nonsense`"), "{warning}");
+
+    let text = bench.run(&["doctor"]).out;
+    for line in [
+        "  name          tiny\n",
+        " 0.35 (diffidence.toml)\n",
+        "problems: none\n",
+    ] {
+        assert!(text.contains(line), "{line:?} in {text}");
+    }
+}
+
+#[test]
+fn the_doctor_tells_everything_that_keeps_a_check_from_running() {
+    let bench = Bench::new();
+    let trunk = bench.model.read("trunk.gguf");
+    bench.model.write("trunk.gguf", &trunk[1..]);
+    let outside = tempfile::tempdir().unwrap();
+    let outside = outside.path().to_str().unwrap();
+    let output = bench.run(&["doctor", "-C", outside]);
+    assert_eq!(output.code, 2);
+    for problem in ["trunk.gguf", "sha256", "not inside a git repository"] {
+        let problems = output.out.split("\nproblems\n").nth(1).unwrap();
+        assert!(problems.contains(problem), "{problem} in {}", output.out);
+    }
+    assert!(output.out.contains("minScore"), "{}", output.out);
+}
+
 fn patch(text: &str) -> String {
     format!("--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-x = 1\n+{text}\n")
 }

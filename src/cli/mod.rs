@@ -5,6 +5,7 @@
 //! says why and what to do. This room must not know the language server protocol.
 
 mod check;
+mod doctor;
 pub mod eval;
 mod github;
 mod model;
@@ -34,6 +35,8 @@ enum Command {
     Score(score::ScoreArgs),
     /// Measure a model, or scores made elsewhere, on labelled patches
     Eval(model::EvalCommand),
+    /// Say what a bug report needs, and whether a check could run here
+    Doctor(doctor::DoctorArgs),
     /// Serve an editor over standard input and output
     Lsp(LspArgs),
 }
@@ -86,6 +89,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args, &mut out),
         Command::Score(args) => score::run(&args, &mut out),
         Command::Eval(args) => model::run_eval(&args, &mut out),
+        Command::Doctor(args) => doctor::run(&args, &mut out),
         Command::Lsp(args) => {
             drop(out);
             return lsp(&args);

@@ -20,13 +20,13 @@ use std::sync::Arc;
 pub(super) struct ModelArgs {
     /// Folder of the model bundle [default: the bundled model]
     #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    pub(super) model: Option<PathBuf>,
     /// Threads that the model may use [default: all cores, half of them in an editor]
     #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    pub(super) threads: Option<NonZeroUsize>,
     /// Neither read nor write remembered scores
     #[arg(long)]
-    no_cache: bool,
+    pub(super) no_cache: bool,
 }
 
 /// The flag of commands that print probabilities.
@@ -86,7 +86,7 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
     })
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
