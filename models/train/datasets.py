@@ -25,6 +25,19 @@ def patches(name):
             yield record(r, files)
 
 
+def mixed_first(name, most):
+    """Tasks with both labels whole and first; of the others, which teach only the base rate, `most` candidates."""
+    tasks = {}
+    for r in patches(name):
+        tasks.setdefault(r["task"], []).append(r)
+    mixed = lambda rs: len({r["label"] for r in rs}) == 2
+    for rs in filter(mixed, tasks.values()):
+        yield from rs
+    for rs in tasks.values():
+        if not mixed(rs):
+            yield from rs[:most]
+
+
 def function_sample(name, n):
     """Whole tasks with both labels, at most eight candidates each, in a fixed random order."""
     tasks = {}
@@ -137,10 +150,10 @@ def fixes(split, n):
 DATASETS = {
     "agent-dev": lambda: patches("agent/dev"),
     "fixes-dev": lambda: fixes("dev", 600),
-    "agent-train": lambda: patches("agent/train"),
+    "agent-train": lambda: mixed_first("agent/train", 3),
     "planted-dev": lambda: planted("dev", 600),
     "fixes-train": lambda: fixes("train", 2500),
-    "planted-train": lambda: planted("train", 2400),
+    "planted-train": lambda: planted("train", 1600),
     "function-dev": lambda: function_sample("function/dev", 1000),
-    "function-train": lambda: function_sample("function/train", 3000),
+    "function-train": lambda: function_sample("function/train", 1200),
 }
