@@ -151,9 +151,9 @@ DATASETS = {
     "agent-dev": lambda: patches("agent/dev"),
     "fixes-dev": lambda: fixes("dev", 600),
     "agent-train": lambda: mixed_first("agent/train", 3),
-    "planted-dev": lambda: planted("dev", 600),
-    "fixes-train": lambda: fixes("train", 2500),
+    "planted-dev": lambda: planted("dev", 300),
     "planted-train": lambda: planted("train", 1600),
-    "function-dev": lambda: function_sample("function/dev", 1000),
-    "function-train": lambda: function_sample("function/train", 1200),
+    "fixes-train": lambda: fixes("train", 1200),
+    "function-dev": lambda: function_sample("function/dev", 600),
+    "function-train": lambda: function_sample("function/train", 600),
 }
