@@ -84,7 +84,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-np.clip(x, -700, 700)))
 
 
-def table(title, rows, y, tasks, resamples=1000):
+def table(title, rows, y, tasks, resamples=400):
     """One markdown line for each scorer."""
     print(f"\n{title}\n\n| scorer | pooled AUC | within-task AUC | RM@k |\n|---|---|---|---|")
     out = {}
