@@ -38,26 +38,6 @@ def mixed_first(name, most):
             yield from rs[:most]
 
 
-def function_sample(name, n):
-    """Whole tasks with both labels, at most eight candidates each, in a fixed random order."""
-    tasks = {}
-    for r in records(name):
-        tasks.setdefault(r["task"], []).append(r)
-    mixed = [t for t in sorted(tasks) if len({r["label"] for r in tasks[t]}) == 2]
-    rng = np.random.default_rng(CONFIG["seed"])
-    taken = 0
-    for t in rng.permutation(mixed):
-        candidates = [tasks[t][i] for i in rng.permutation(len(tasks[t]))]
-        good = [r for r in candidates if r["label"] == 1][:4]
-        bad = [r for r in candidates if r["label"] == 0][:4]
-        for r in good + bad:
-            if files := diff.parse(r["patch"]):
-                yield record(r, files)
-                taken += 1
-        if taken >= n:
-            return
-
-
 def n_hunks(files):
     return sum(len(f.hunks) for f in files)
 
@@ -152,8 +132,6 @@ DATASETS = {
     "fixes-dev": lambda: fixes("dev", 600),
     "agent-train": lambda: mixed_first("agent/train", 3),
     "planted-dev": lambda: planted("dev", 300),
-    "planted-train": lambda: planted("train", 1600),
+    "planted-train": lambda: planted("train", 1248),
     "fixes-train": lambda: fixes("train", 1200),
-    "function-dev": lambda: function_sample("function/dev", 600),
-    "function-train": lambda: function_sample("function/train", 600),
 }

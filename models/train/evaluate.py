@@ -84,12 +84,12 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-np.clip(x, -700, 700)))
 
 
-def table(title, rows, y, tasks):
+def table(title, rows, y, tasks, resamples=400):
     """One markdown line for each scorer."""
     print(f"\n{title}\n\n| scorer | pooled AUC | within-task AUC | RM@k |\n|---|---|---|---|")
     out = {}
     for name, s in rows.items():
-        r = out[name] = ranking(y, s, tasks)
+        r = out[name] = ranking(y, s, tasks, resamples)
         cell = lambda k: f"{r[k][0]:.3f} [{r[k][1]:.3f}, {r[k][2]:.3f}]"
         print(f"| {name} | {cell('auc')} | {cell('within_task_auc')} | {cell('rm_at_k')} |")
     r = next(iter(out.values()))

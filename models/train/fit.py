@@ -422,29 +422,32 @@ def hunk_goal(data, s):
     return value, " ".join(f"{k} {r[k]:.3f}" for k in ("planted_within_auc", "planted_top1", "before_over_after", "fix_over_reverse"))
 
 
+HUNK_SHARES = (0.5, 0.9, 0.98)
+
+
 class HunkModel:
-    def fit(self, data, agent, agent_patch):
-        """`agent`: hunks of single-hunk patches with the patch's label, to weigh the patch logit."""
+    def fit(self, data, patch_logit, agent, agent_patch):
+        """`agent`: hunks of agents' single-hunk patches, which have the patch's label; they weigh the patch logit."""
         self.branches = [TrunkBranch(), TextBranch(), MetricsBranch()]
         self.weights, held_out, self.choices = [], [], {}
         for branch in self.branches:
             log(type(branch).__name__)
-            w, out, choice = fit_branch(branch, data, SHARES, hunk_goal, hunk_pairs)
+            w, out, choice = fit_branch(branch, data, HUNK_SHARES, hunk_goal, hunk_pairs)
             self.weights.append(w)
             held_out.append(out)
             self.choices[type(branch).__name__] = choice | {"held_out": hunk_goal(data, out)[1]}
         self.trunk_mean = float(held_out[0][data.read].mean())
         held_out[0][~data.read] = self.trunk_mean
+        # Pairs weigh the branches against each other; single records, half planted and half agents', the patch logit.
+        rows = [np.column_stack([*held_out, patch_logit]), np.column_stack([self.each(agent), agent_patch])]
+        planted = np.array([origin(m) == "planted" for m in data.meta])
+        weight = np.concatenate([planted / planted.sum(), np.full(len(agent), 1 / len(agent))])
         pair = hunk_pairs(data.y, data.task, None, data.meta)
-        self.c, bias = fuse(held_out, data.y, task_weights(data.task), pair, 0.5)
-        log(f"fusion: trunk {self.c[0]:.3f} text {self.c[1]:.3f} metrics {self.c[2]:.3f}; "
-            f"held out {hunk_goal(data, np.stack(held_out, axis=1) @ self.c)[1]}")  # fmt: skip
-        # The weight of the patch logit: on agents' single-hunk patches, beside the hunk's own logit.
-        own = self.each(agent) @ self.c
-        none = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
-        (scale, c4), b = fuse([own, agent_patch], agent.y, task_weights(agent.task), none, 0.0)
-        log(f"agents' single hunks: own {scale:.3f} patch {c4:.3f}, AUC own {auc(agent.y, own):.3f} patch {auc(agent.y, agent_patch):.3f}")
-        self.c4, self.bias = float(c4), float(bias)
+        y = np.concatenate([data.y, agent.y])
+        c, self.bias = fuse(list(np.concatenate(rows).T), y, weight, pair, 0.5)
+        self.c, self.c4 = c[:3], float(c[3])
+        log(f"fusion: trunk {c[0]:.3f} text {c[1]:.3f} metrics {c[2]:.3f} patch {c[3]:.3f} bias {self.bias:.3f}; "
+            f"held out {hunk_goal(data, rows[0] @ c)[1]}; agents' single hunks {auc(agent.y, rows[1] @ c):.3f}")  # fmt: skip
         return self
 
     def each(self, data):
@@ -482,6 +485,10 @@ def fit_platt(s, y, group, weight):
     return {"slope": slope, "intercept": intercept, "reference_prior": round(prior, 6)}, report
 
 
+def keep(scores, y, task):
+    return {"label": y.tolist(), "task": task.tolist(), "scores": {k: v.tolist() for k, v in scores.items()}}
+
+
 def main():
     np.seterr(all="raise", under="ignore")
     train, train_hunks = load("agent-train")
@@ -502,7 +509,10 @@ def main():
         "trunk": each[:, 0],
         "trunk + text + metrics (shipped)": fused,
     }
-    predictions = {"agent/dev": {"label": dev.y.tolist(), "task": dev.task.tolist(), "scores": {k: v.tolist() for k, v in scores.items()}}}
+    predictions = {"agent/dev": keep(scores, dev.y, dev.task)}
+    for language in ("python", "rust"):
+        ix = np.array([m["language"] == language for m in dev.meta])
+        predictions[f"agent/dev, {language}"] = keep({k: scores[k][ix] for k in scores}, dev.y[ix], dev.task[ix])
     for k, s in scores.items():
         r = ranking(dev.y, s, dev.task, resamples=200)
         log(f"dev {k:42} pooled {r['auc'][0]:.3f} within {r['within_task_auc'][0]:.3f} RM@k {r['rm_at_k'][0]:.3f}")
@@ -510,7 +520,7 @@ def main():
     log(patch_map, patch_calibration)
 
     log("\n# hunks")
-    planted, planted_patches, at = [], [], 0
+    planted, planted_patches = [], []
     for name in ("planted-train", "fixes-train"):
         p, h = load(name)
         planted.append(h)
@@ -518,7 +528,8 @@ def main():
     hunks = stack(planted)
     single = known_hunks(train_hunks, train)
     single = single.take(np.array([m["hunks"] == 1 for m in single.meta]))
-    hunk_model = HunkModel().fit(hunks, single, model.held_out[[m["patch"] for m in single.meta]])
+    own_patch = np.concatenate([model.logits(p)[1][[m["patch"] for m in h.meta]] for p, h in zip(planted_patches, planted)])
+    hunk_model = HunkModel().fit(hunks, own_patch, single, model.held_out[[m["patch"] for m in single.meta]])
 
     dev_planted_patches, dev_planted = load("planted-dev")
     _, dev_patch = model.logits(dev_planted_patches)
@@ -533,9 +544,10 @@ def main():
     for k, r in hunk_reports.items():
         log(f"dev {k:24} {r}")
 
+    in_planted = np.array([origin(m) == "planted" for m in test.meta])
+    predictions["planted defects, dev: hunks, by patch"] = keep({k: v[in_planted] for k, v in hunk_rows.items()}, test.y[in_planted], test.task[in_planted])
     known = known_hunks(dev_hunks, dev)
     _, known_logit = hunk_model.logits(known, fused[[m["patch"] for m in known.meta]])
-    in_planted = np.array([origin(m) == "planted" for m in test.meta])
     s = np.concatenate([known_logit, fused_hunks[in_planted]])
     y = np.concatenate([known.y, test.y[in_planted]])
     repo = np.concatenate([known.repo, test.repo[in_planted]])
