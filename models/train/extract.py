@@ -13,13 +13,12 @@ import numpy as np
 import torch
 
 import features
-from common import CONFIG, load_tokenizer, path
+from common import CONFIG, READOUTS, load_tokenizer, path
 from datasets import DATASETS
 from render import render
 from trunk import Trunk, pool
 
 SHARD = {"planted-train": 64}  # records in a shard; 256 for the others, which are shorter
-READOUTS = [4, 6, 8]  # more than the bundle needs, to choose from
 BATCH_TOKENS = 6144
 MAX_HUNKS = 16  # hunk pools are kept only for patches with at most so many
 TRUNK = CONFIG["trunk"]

@@ -14,9 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from common import CONFIG, path
+from common import CONFIG, READOUTS, path
 from evaluate import auc, calibration, groups, per_task, ranking, sigmoid
-from extract import READOUTS
 from features import BUCKETS
 
 SEED, FOLDS = CONFIG["seed"], 5
