@@ -1,6 +1,12 @@
 //! The program as a user runs it: the real binary in real repositories, with a small model made
 //! for the test, and once with the bundled one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 #[path = "support/tiny_bundle.rs"]
 mod tiny_bundle;

@@ -1,5 +1,11 @@
 //! `diffidence eval` from files to report, with a scorer that reads the score off the patch.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use clap::Parser;
 use diffidence::calibration::{Logit, Probability};
 use diffidence::cli::eval::{EvalArgs, EvalError, ExitStatus, ScoreError, Scored, Scorer, run};

@@ -1,6 +1,12 @@
 //! Our measures against scikit-learn, netcal and relplot, on cases computed once by
 //! `fixtures/make_metrics.py`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use diffidence::calibration::Probability;
 use diffidence::calibration::metrics::smooth::{FastSmoothEce, smooth_ece};
 use diffidence::calibration::metrics::{
@@ -219,7 +225,11 @@ fn the_same_seed_gives_the_same_intervals_and_they_hold_the_value() {
             resamples: 200,
             seed,
         };
-        evaluate(&observations, &[probabilities.clone()], settings)
+        evaluate(
+            &observations,
+            std::slice::from_ref(&probabilities),
+            settings,
+        )
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7).ranking.auc.interval, run(8).ranking.auc.interval);

@@ -655,11 +655,17 @@ impl Actor {
         let has_some = |published: &(i32, Vec<_>)| !published.1.is_empty();
         let next = (document.version, diagnostics);
         let before = document.published.as_ref();
-        if before == Some(&next) || !(has_some(&next) || before.is_some_and(has_some)) {
+        let is_news = before != Some(&next) && (has_some(&next) || before.is_some_and(has_some));
+        // A client that cannot be told to ask for lenses again, such as Neovim 0.11, can still
+        // hook the arrival of diagnostics; so these come whenever the lens has changed.
+        let lens_is_news =
+            !self.abilities.lens_refresh && document.title != document.published_title;
+        if !(is_news || lens_is_news) {
             return;
         }
         let (version, diagnostics) = next.clone();
         document.published = Some(next);
+        document.published_title = document.title.clone();
         self.outbox
             .publish(document.uri.clone(), version, diagnostics);
     }

@@ -34,6 +34,8 @@ pub(super) struct Document {
     pub(super) title: Option<String>,
     /// The diagnostics that the client has, and for which version.
     pub(super) published: Option<(i32, Vec<Diagnostic>)>,
+    /// The lens at the time of the last publication.
+    pub(super) published_title: Option<String>,
 }
 
 /// Whether a look is under way.
@@ -99,6 +101,7 @@ impl Document {
             config,
             title: None,
             published: None,
+            published_title: None,
         }
     }
 

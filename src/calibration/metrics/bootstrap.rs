@@ -111,8 +111,8 @@ impl Resampler {
             let cluster = random.below(self.drawn.len());
             self.drawn[cluster] += 1.0;
         }
-        for record in 0..weights.len() {
-            weights[record] = self.drawn[self.clusters[record] as usize];
+        for (weight, &cluster) in weights.iter_mut().zip(&self.clusters) {
+            *weight = self.drawn[cluster as usize];
         }
     }
 

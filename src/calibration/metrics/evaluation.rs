@@ -196,8 +196,11 @@ struct Measures {
     ranking: Ranking<Option<f64>>,
     selection: Selection<Option<f64>>,
     selection_both_labels: Selection<Option<f64>>,
-    columns: Vec<(CalibrationErrors<Option<f64>>, Scoring<Option<f64>>)>,
+    columns: Vec<ColumnMeasures>,
 }
+
+/// What is computed from each resample for one set of probabilities.
+type ColumnMeasures = (CalibrationErrors<Option<f64>>, Scoring<Option<f64>>);
 
 impl Run {
     fn new(observations: &[Observation], probabilities: &[Vec<Probability>]) -> Self {

@@ -90,9 +90,9 @@ pub(super) fn select<'a>(
         pass_at_1 += weight * task.pass_at_1;
         rm += weight * task.rm;
         oracle += weight * task.oracle;
-        for slot in 0..at.len() {
-            at[slot].0 += weight * task.at[slot].0;
-            at[slot].1 += weight * task.at[slot].1;
+        for (sum, value) in at.iter_mut().zip(&task.at) {
+            sum.0 += weight * value.0;
+            sum.1 += weight * value.1;
         }
     }
     let mean = |sum: f64| (count > 0.0).then(|| sum / count);

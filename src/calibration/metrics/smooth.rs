@@ -215,35 +215,28 @@ impl FastSmoothEce {
             grid[cell] += (1.0 - share) * amount;
             grid[cell + 1] += share * amount;
         }
-        let width = self.cells + 1;
-        let mut spectrum = Vec::with_capacity(self.modes);
-        for mode in 0..self.modes {
-            let row = mode * width;
-            let mut sum = 0.0;
-            for point in 0..width {
-                sum += grid[point] * self.cosines[row + point];
-            }
-            spectrum.push(if mode == 0 { sum } else { 2.0 * sum });
-        }
-        spectrum
+        (0..self.modes)
+            .map(|mode| {
+                let sum = dot(&grid, self.cosines(mode));
+                if mode == 0 { sum } else { 2.0 * sum }
+            })
+            .collect()
     }
 
     fn error_at(&self, spectrum: &[f64], bandwidth: f64) -> f64 {
-        let width = self.cells + 1;
-        let mut smooth = vec![spectrum[0]; width];
+        let mut smooth = vec![spectrum[0]; self.cells + 1];
         let kernel = self.cut_kernel(bandwidth);
-        for mode in 1..self.modes {
+        for (mode, &coefficient) in spectrum.iter().enumerate().skip(1) {
             let damping = match &kernel {
-                Some(kernel) => self.damping(kernel, mode),
+                Some(kernel) => 2.0 * dot(kernel, self.cosines(mode)),
                 None => (-(PI * mode as f64 * bandwidth).powi(2) / 2.0).exp(),
             };
             if kernel.is_none() && damping < 1e-6 {
                 break;
             }
-            let amount = spectrum[mode] * damping;
-            let row = mode * width;
-            for point in 0..width {
-                smooth[point] += amount * self.cosines[row + point];
+            let amount = coefficient * damping;
+            for (value, cosine) in smooth.iter_mut().zip(self.cosines(mode)) {
+                *value += amount * cosine;
             }
         }
         let ends = (smooth[0].abs() + smooth[self.cells].abs()) / 2.0;
@@ -272,12 +265,14 @@ impl FastSmoothEce {
         Some(weights)
     }
 
-    fn damping(&self, kernel: &[f64], mode: usize) -> f64 {
-        let row = mode * (self.cells + 1);
-        let mut sum = 0.0;
-        for point in 0..kernel.len() {
-            sum += kernel[point] * self.cosines[row + point];
-        }
-        2.0 * sum
+    /// The cosine of `mode` at every point of the grid.
+    fn cosines(&self, mode: usize) -> &[f64] {
+        let width = self.cells + 1;
+        &self.cosines[mode * width..(mode + 1) * width]
     }
+}
+
+/// The sum of products, as far as the shorter one goes.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
