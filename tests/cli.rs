@@ -12,6 +12,7 @@ mod support;
 mod tiny_bundle;
 
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -262,6 +263,26 @@ fn staged_scores_the_index_and_not_the_work_tree() {
     );
     let tree = bench.report(&[]);
     assert_eq!(tree["files"][0]["outcome"], "unchanged");
+}
+
+#[test]
+fn staged_reads_the_index_that_git_hands_to_a_hook() {
+    let bench = Bench::new();
+    let index = ("GIT_INDEX_FILE", OsStr::new(".git/another index"));
+    bench.repo.write("math.rs", EDITED);
+    bench.repo.git_with(&["read-tree", "HEAD"], &[index]);
+    bench.repo.git_with(&["add", "math.rs"], &[index]);
+    bench.repo.write("math.rs", BASE);
+    let check = |arguments: &[&str], expected: &str| {
+        let mut command = bench.command(&[&["check"], arguments].concat());
+        command.env(index.0, index.1);
+        let output = finish(command, b"").out;
+        assert!(output.contains(expected), "{arguments:?}: {output}");
+    };
+    check(&["--staged"], "1 file, 1 hunk scored");
+    check(&[], "No changes against");
+    let own = bench.run(&["check", "--staged"]).out;
+    assert!(own.starts_with("No changes against"), "{own}");
 }
 
 #[test]
