@@ -222,7 +222,7 @@ async fn new_files_are_scored_and_skipped_ones_say_why() {
     }
     assert_eq!(client.lens(&lock).await, None);
     client.change(&lock, 2, "b\n");
-    let title = "not scored: is a lock file";
+    let title = "not scored: lock file";
     client.until_lens(&lock, Some(title)).await;
     assert_eq!(client.lens(&repo.path("x.log")).await, None);
 }
@@ -365,7 +365,7 @@ async fn hover_tells_what_is_behind_a_score_on_changed_lines_only() {
     assert_eq!(
         hover["contents"]["value"],
         "**87% likely correct** (this hunk), 12% (all of this file's changes)\n\n\
-         fake@1 · calibration none · 7 tokens · just computed"
+         fake@1 · calibration none · 7 tokens · just computed · against HEAD"
     );
     assert_eq!(hover["range"]["start"], json!({"line": 19, "character": 0}));
     assert_eq!(
