@@ -160,6 +160,38 @@ async fn a_changed_hunk_offers_actions_and_other_lines_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_selection_means_the_first_hunk_that_it_touches() {
+    let (_repo, path, text) = repository(&[(5, "bad"), (22, "fine")]);
+    // The thirteenth line is deleted, which is shown on the line after it.
+    let text = text.replace("line 13\n", "");
+    let client = Client::start().await;
+    client.open(&path, &text);
+    let title = "12% likely correct · 1 of 3 hunks to check · unsaved";
+    client.until_lens(&path, Some(title)).await;
+    let select = async |from: (u32, u32), to: (u32, u32)| {
+        let place = |(line, character)| json!({"line": line, "character": character});
+        let params = json!({
+            "textDocument": {"uri": uri(&path)},
+            "range": {"start": place(from), "end": place(to)},
+            "context": {"diagnostics": [], "only": ["quickfix", "diffidence.ignore"]},
+        });
+        let actions = client.request("textDocument/codeAction", params).await;
+        let ignore = actions.as_array().unwrap().first()?.clone();
+        assert_eq!(ignore["title"], "Ignore this hunk");
+        Some(ignore["command"]["arguments"][1].clone())
+    };
+    let low = select((4, 0), (4, 0)).await;
+    let deletion = select((12, 2), (12, 2)).await;
+    assert!(low.is_some() && deletion.is_some() && low != deletion);
+    assert_eq!(select((0, 0), (29, 0)).await, low);
+    assert_eq!(select((0, 0), (4, 1)).await, low);
+    // Whole lines up to the hunk.
+    assert_eq!(select((0, 0), (4, 0)).await, None);
+    assert_eq!(select((5, 0), (9, 99)).await, None);
+    assert_eq!(select((5, 0), (15, 0)).await, deletion);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_old_client_gets_bare_commands() {
     let (_repo, path, text) = repository(&[(5, "bad")]);
     let client = Client::with(Setup {

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Invariant: `backend` holds no state and awaits nothing before it sends; `actor` waits for
-//! nothing; `look` and the engine know nothing of the state. This room must not know the tensor
-//! library or how logits come about.
+//! nothing; `look` and the engine know nothing of the state; `show` and `actions` are pure functions
+//! of a document. This room must not know the tensor library or how logits come about.
 
 mod abilities;
 mod actions;
