@@ -8,6 +8,7 @@ use crate::change::{
     Base, ChangeOptions, ChangeSet, FileChange, Outcome, Patch, SkipReason, repository_root,
 };
 use crate::config::Config;
+use crate::review::Reviews;
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -47,6 +48,9 @@ pub(super) struct CheckArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Show ignored hunks as any other
+    #[arg(long)]
+    no_ignore: bool,
     #[command(flatten)]
     prior: PriorArg,
     #[command(flatten)]
@@ -69,6 +73,8 @@ enum CandidateOutcome {
     Changed {
         change: FileChange,
         new_lines: Option<u32>,
+        /// For each hunk whether the user ignores it; empty if that is not asked for.
+        ignored: Vec<bool>,
     },
     Unchanged(String),
     Skipped(String),
@@ -132,6 +138,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> 
     };
     let set = ChangeSet::of(&args.directory, &options)?;
     let base = set.base_description();
+    let reviews = Reviews::in_folder(Reviews::default_folder().filter(|_| !args.no_ignore));
     let candidates = set.files.into_iter().map(|file| Candidate {
         path: file.path,
         outcome: match file.outcome {
@@ -140,6 +147,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> 
                 new_text_lines,
                 ..
             } => CandidateOutcome::Changed {
+                ignored: reviews.ignored_of(&root, &change),
                 change,
                 new_lines: Some(new_text_lines),
             },
@@ -167,6 +175,7 @@ fn from_diff(path: &Path, args: &CheckArgs) -> Result<(Config, String, Vec<Candi
             None => CandidateOutcome::Changed {
                 change,
                 new_lines: None,
+                ignored: Vec::new(),
             },
         },
     });
@@ -205,7 +214,11 @@ fn score(
         let outcome = match candidate.outcome {
             CandidateOutcome::Unchanged(reason) => FileOutcome::Unchanged { reason },
             CandidateOutcome::Skipped(reason) => FileOutcome::Skipped { reason },
-            CandidateOutcome::Changed { change, new_lines } => {
+            CandidateOutcome::Changed {
+                change,
+                new_lines,
+                ignored,
+            } => {
                 let request = ScoreRequest {
                     patch: Patch {
                         files: vec![change.clone()],
@@ -214,7 +227,8 @@ fn score(
                 };
                 match engine.score(Slot(candidate.path.clone()), request) {
                     Ok(verdict) => {
-                        let scored = ScoredFile::new(&change, &verdict, new_lines, min_score);
+                        let mut scored = ScoredFile::new(&change, &verdict, new_lines, min_score);
+                        scored.ignore(&ignored);
                         FileOutcome::Scored(scored)
                     }
                     // The other files would fail with the same words.

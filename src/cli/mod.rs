@@ -9,6 +9,7 @@ pub mod eval;
 mod model;
 pub mod records;
 mod report;
+mod review;
 mod score;
 mod text;
 
@@ -32,6 +33,8 @@ enum Command {
     Score(score::ScoreArgs),
     /// Measure a model, or scores made elsewhere, on labelled patches
     Eval(model::EvalCommand),
+    /// List, undo or export what was said about hunks in an editor
+    Review(review::ReviewArgs),
     /// Serve an editor over standard input and output
     Lsp(LspArgs),
 }
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args, &mut out),
         Command::Score(args) => score::run(&args, &mut out),
         Command::Eval(args) => model::run_eval(&args, &mut out),
+        Command::Review(args) => review::run(&args, &mut out),
         Command::Lsp(args) => {
             drop(out);
             return lsp(&args);

@@ -72,6 +72,8 @@ struct Job {
     slot: Slot,
     key: CacheKey,
     request: ScoreRequest,
+    /// Whether a remembered result does not count.
+    afresh: bool,
     cancel: Cancel,
     reply: Reply,
 }
@@ -153,12 +155,27 @@ impl Engine {
         request: ScoreRequest,
         reply: impl FnOnce(Result<Verdict, ScoreError>) + Send + 'static,
     ) {
+        self.queue(slot, request, false, Box::new(reply));
+    }
+
+    /// As [`Engine::submit`], but computed even if a result is remembered, which it replaces.
+    pub fn submit_afresh(
+        &self,
+        slot: Slot,
+        request: ScoreRequest,
+        reply: impl FnOnce(Result<Verdict, ScoreError>) + Send + 'static,
+    ) {
+        self.queue(slot, request, true, Box::new(reply));
+    }
+
+    fn queue(&self, slot: Slot, request: ScoreRequest, afresh: bool, reply: Reply) {
         let job = Job {
             key: CacheKey::of(self.shared.judge.identity(), &request),
             slot,
             request,
+            afresh,
             cancel: Cancel::default(),
-            reply: Box::new(reply),
+            reply,
         };
         let mut queue = self.shared.lock();
         if queue.stopped {
@@ -316,7 +333,9 @@ impl Worker {
 
     fn answer(&mut self, job: &Job) -> Result<Verdict, ScoreError> {
         let shared = Arc::clone(&self.shared);
-        if let Some(logits) = shared.cache.get(&job.key) {
+        if !job.afresh
+            && let Some(logits) = shared.cache.get(&job.key)
+        {
             return Ok(shared.judge.judge(&logits, true));
         }
         if let Some(reason) = &self.degraded {
@@ -506,6 +525,21 @@ mod tests {
         assert_eq!(again.patch, first.patch);
         assert_eq!(bench.started.len(), 1);
         assert_eq!(bench.loads.len(), 1);
+    }
+
+    #[test]
+    fn a_request_afresh_is_computed_again() {
+        let bench = bench();
+        let (send, answers) = unbounded();
+        for _ in 0..2 {
+            let send = send.clone();
+            let reply = move |result| drop(send.send(result));
+            let engine = &bench.engine;
+            engine.submit_afresh(slot("a"), request("1.5"), reply);
+            let verdict: Verdict = answers.recv().unwrap().unwrap();
+            assert!(!verdict.cached);
+        }
+        assert_eq!(bench.started.len(), 2);
     }
 
     #[test]

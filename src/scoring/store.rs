@@ -8,10 +8,9 @@
 use super::key::CacheKey;
 use crate::calibration::Logit;
 use crate::model::PatchLogits;
+use crate::sealed;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -73,16 +72,13 @@ impl Store {
     fn try_put(&self, key: &CacheKey, logits: &PatchLogits) -> std::io::Result<()> {
         let path = self.path(key);
         let shelf = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(shelf)?;
         let payload = serde_json::to_string(&Entry {
             patch: logits.patch,
             hunks: logits.hunks.clone(),
             tokens: logits.tokens,
             truncated: logits.truncated,
         })?;
-        let mut file = tempfile::NamedTempFile::new_in(shelf)?;
-        write!(file, "{}\n{payload}\n", seal(key, &payload))?;
-        file.persist(&path)?;
+        sealed::stage(shelf, &key.to_string(), &payload)?.persist(&path)?;
         Ok(())
     }
 
@@ -113,18 +109,7 @@ fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
         .map(|entry| entry.path())
 }
 
-/// The key is part of the sealed content: an entry copied to another name does not count.
-fn seal(key: &CacheKey, payload: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(key.to_string());
-    hash.update(payload);
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
 fn decode(content: &str, key: &CacheKey) -> Option<Entry> {
-    let (sealed, payload) = content.strip_suffix('\n')?.split_once('\n')?;
-    (sealed == seal(key, payload)).then(|| serde_json::from_str(payload).ok())?
+    let payload = sealed::open(content, &key.to_string())?;
+    serde_json::from_str(payload).ok()
 }
