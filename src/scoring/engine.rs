@@ -408,8 +408,9 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 mod tests {
     use super::*;
     use crate::calibration::{Calibration, Logit};
-    use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange, Patch};
+    use crate::change::Patch;
     use crate::model::{ModelIdentity, PatchLogits};
+    use crate::scoring::sample::request;
     use crossbeam_channel::{Receiver, Sender, unbounded};
 
     /// Says when it starts, then does what it is told: a number is its logit, "panic" panics, and
@@ -484,28 +485,6 @@ mod tests {
             engine: Engine::start(judge, cache, loader, EngineOptions::default()).unwrap(),
             started: starts,
             loads,
-        }
-    }
-
-    fn request(script: &str) -> ScoreRequest {
-        let line = Line {
-            kind: LineKind::Added,
-            text: script.into(),
-        };
-        let hunk = Hunk {
-            old: LineRange { start: 0, lines: 0 },
-            new: LineRange { start: 1, lines: 1 },
-            lines: vec![line],
-        };
-        let file = FileChange {
-            old_path: None,
-            new_path: Some("a".into()),
-            status: FileStatus::Added,
-            hunks: vec![hunk],
-        };
-        ScoreRequest {
-            patch: Patch { files: vec![file] },
-            task: None,
         }
     }
 
