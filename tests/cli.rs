@@ -33,6 +33,7 @@ fn program(cache: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_diffidence"));
     command
         .env("DIFFIDENCE_CACHE_DIR", cache)
+        .env("DIFFIDENCE_DATA_DIR", cache.join("data"))
         .env_remove("DIFFIDENCE_MODEL")
         .env_remove("DIFFIDENCE_LOG");
     command

@@ -89,6 +89,8 @@ pub enum Outcome {
         change: FileChange,
         /// The blob in the base; none for an added file.
         base_blob: Option<BlobId>,
+        /// Whether the last line of the base has no terminator.
+        base_ends_open: bool,
         /// Lines of the new text; 0 for a deleted file.
         new_text_lines: u32,
     },
@@ -431,6 +433,7 @@ fn compare(candidate: &Candidate, sides: &Sides, options: &ChangeOptions) -> Out
             hunks: diff.hunks,
         },
         base_blob: candidate.base.map(|base| BlobId(base.id.to_string())),
+        base_ends_open: !old.is_empty() && !old.ends_with('\n'),
         new_text_lines: line_count(&sides.new),
     }
 }

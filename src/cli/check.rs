@@ -8,6 +8,7 @@ use crate::change::{
     Base, ChangeOptions, ChangeSet, FileChange, Outcome, Patch, SkipReason, repository_root,
 };
 use crate::config::{Config, MAX_TASK_BYTES};
+use crate::review::Reviews;
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -51,6 +52,9 @@ pub(super) struct CheckArgs {
     /// Only print what is low, what could not be scored, and the summary (text and github)
     #[arg(short, long)]
     quiet: bool,
+    /// Show ignored hunks as any other
+    #[arg(long)]
+    no_ignore: bool,
     #[command(flatten)]
     prior: PriorArg,
     #[command(flatten)]
@@ -97,6 +101,8 @@ enum CandidateOutcome {
     Changed {
         change: FileChange,
         new_lines: Option<u32>,
+        /// For each hunk whether the user ignores it; empty if that is not asked for.
+        ignored: Vec<bool>,
     },
     Unchanged(String),
     Skipped(String),
@@ -174,6 +180,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<Found> {
     };
     let set = ChangeSet::of(&args.directory, &options)?;
     let base = set.base_description();
+    let reviews = Reviews::in_folder(Reviews::default_folder().filter(|_| !args.no_ignore));
     let candidates = set.files.into_iter().map(|file| Candidate {
         path: file.path,
         outcome: match file.outcome {
@@ -182,6 +189,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<Found> {
                 new_text_lines,
                 ..
             } => CandidateOutcome::Changed {
+                ignored: reviews.ignored_of(&root, &change),
                 change,
                 new_lines: Some(new_text_lines),
             },
@@ -189,11 +197,12 @@ fn from_work_tree(args: &CheckArgs) -> Result<Found> {
             Outcome::Skipped(reason) => CandidateOutcome::Skipped(reason.to_string()),
         },
     });
+    let candidates = candidates.collect();
     Ok(Found {
         root: Some(root),
         config,
         base,
-        candidates: candidates.collect(),
+        candidates,
     })
 }
 
@@ -220,6 +229,7 @@ fn from_diff(path: &Path, args: &CheckArgs) -> Result<Found> {
             None => CandidateOutcome::Changed {
                 change,
                 new_lines: None,
+                ignored: Vec::new(),
             },
         },
     });
@@ -257,7 +267,11 @@ fn score(
         let outcome = match candidate.outcome {
             CandidateOutcome::Unchanged(reason) => FileOutcome::Unchanged { reason },
             CandidateOutcome::Skipped(reason) => FileOutcome::Skipped { reason },
-            CandidateOutcome::Changed { change, new_lines } => {
+            CandidateOutcome::Changed {
+                change,
+                new_lines,
+                ignored,
+            } => {
                 let request = ScoreRequest {
                     patch: Patch {
                         files: vec![change.clone()],
@@ -266,7 +280,8 @@ fn score(
                 };
                 match engine.score(Slot(candidate.path.clone()), request) {
                     Ok(verdict) => {
-                        let scored = ScoredFile::new(&change, &verdict, new_lines, min_score);
+                        let mut scored = ScoredFile::new(&change, &verdict, new_lines, min_score);
+                        scored.ignore(&ignored);
                         FileOutcome::Scored(scored)
                     }
                     // The other files would fail with the same words.

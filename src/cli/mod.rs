@@ -11,6 +11,7 @@ mod github;
 mod model;
 pub mod records;
 mod report;
+mod review;
 mod sarif;
 mod score;
 mod text;
@@ -37,6 +38,8 @@ enum Command {
     Eval(model::EvalCommand),
     /// Say what a bug report needs, and whether a check could run here
     Doctor(doctor::DoctorArgs),
+    /// List, undo or export what was said about hunks in an editor
+    Review(review::ReviewArgs),
     /// Serve an editor over standard input and output
     Lsp(LspArgs),
 }
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Score(args) => score::run(&args, &mut out),
         Command::Eval(args) => model::run_eval(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
+        Command::Review(args) => review::run(&args, &mut out),
         Command::Lsp(args) => {
             drop(out);
             return lsp(&args);

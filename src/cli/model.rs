@@ -7,6 +7,7 @@ use super::score;
 use crate::calibration::Probability;
 use crate::config::Config;
 use crate::model::{Bundle, RewardModel, Threads, locate};
+use crate::review::Reviews;
 use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader};
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
@@ -109,6 +110,7 @@ pub(super) fn server_options(args: &ModelArgs, prior: &PriorArg) -> Result<Serve
         judge: opened.judge,
         cache: opened.cache,
         loader: opened.loader,
+        reviews: Reviews::in_folder(Reviews::default_folder()),
         config,
     })
 }

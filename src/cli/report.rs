@@ -71,7 +71,10 @@ pub(super) struct HunkReport {
     pub(super) last_line: u32,
     pub(super) probability: Probability,
     pub(super) logit: Logit,
+    /// Below the threshold and not ignored.
     pub(super) low: bool,
+    /// The user does not want to be shown it again.
+    pub(super) ignored: bool,
     /// The added and removed lines with their markers.
     pub(super) changed: Vec<String>,
 }
@@ -83,6 +86,7 @@ pub(super) struct Counts {
     pub(super) hunks: usize,
     pub(super) low_hunks: usize,
     pub(super) low_files: usize,
+    pub(super) ignored: usize,
     pub(super) skipped: usize,
     pub(super) unchanged: usize,
     pub(super) failed: usize,
@@ -155,7 +159,8 @@ impl Report {
                     counts.scored += 1;
                     counts.hunks += scored.hunks.len();
                     counts.low_hunks += scored.low_hunks();
-                    counts.low_files += usize::from(scored.probability < self.min_score);
+                    counts.low_files += usize::from(scored.is_low(self.min_score));
+                    counts.ignored += scored.ignored_hunks();
                 }
                 FileOutcome::Unchanged { .. } => counts.unchanged += 1,
                 FileOutcome::Skipped { .. } => counts.skipped += 1,
@@ -185,7 +190,7 @@ impl Report {
             };
             let low = file.hunks.iter().filter(|hunk| hunk.low);
             findings.extend(low.map(|hunk| finding(Some(hunk), hunk.probability)));
-            if file.low_hunks() == 0 && file.probability < self.min_score {
+            if file.low_hunks() == 0 && file.is_low(self.min_score) {
                 findings.push(finding(None, file.probability));
             }
         }
@@ -222,8 +227,27 @@ impl ScoredFile {
         }
     }
 
+    /// Takes the hunks that the user ignores out of the low ones.
+    pub(super) fn ignore(&mut self, ignored: &[bool]) {
+        for (hunk, &ignored) in self.hunks.iter_mut().zip(ignored) {
+            hunk.ignored = ignored;
+            hunk.low &= !ignored;
+        }
+    }
+
     pub(super) fn low_hunks(&self) -> usize {
         self.hunks.iter().filter(|hunk| hunk.low).count()
+    }
+
+    pub(super) fn ignored_hunks(&self) -> usize {
+        self.hunks.iter().filter(|hunk| hunk.ignored).count()
+    }
+
+    /// The score of a file in which hunks are ignored is about them too, so it is low only
+    /// together with a hunk that is not ignored.
+    pub(super) fn is_low(&self, min_score: Probability) -> bool {
+        let looked_at = self.ignored_hunks() > 0 && self.low_hunks() == 0;
+        self.probability < min_score && !looked_at
     }
 }
 
@@ -245,6 +269,7 @@ impl HunkReport {
             probability: score.probability,
             logit: score.logit,
             low: score.probability < min_score,
+            ignored: false,
             changed: changed.collect(),
         }
     }

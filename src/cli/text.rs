@@ -20,7 +20,7 @@ const SHOWN_LINES: usize = 20;
 pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Result<()> {
     let shown = |file: &&FileReport| match &file.outcome {
         FileOutcome::Scored(scored) => {
-            !quiet || scored.low_hunks() > 0 || scored.probability < report.min_score
+            !quiet || scored.low_hunks() > 0 || scored.is_low(report.min_score)
         }
         FileOutcome::Skipped { .. } | FileOutcome::Unchanged { .. } => !quiet,
         FileOutcome::Failed { .. } => true,
@@ -56,6 +56,10 @@ fn scored_file(path: &str, file: &ScoredFile, out: &mut dyn Write) -> io::Result
         file.probability,
         hunks_to_check(low, file.hunks.len())
     )?;
+    let ignored = file.ignored_hunks();
+    if ignored > 0 {
+        write!(out, " {DIM}· {ignored} ignored{DIM:#}")?;
+    }
     if file.truncated {
         write!(out, " {DIM}· long: read in part{DIM:#}")?;
     }
@@ -117,6 +121,7 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     let mut parts = vec![verdict(report, &counts)];
     for (n, what) in [
+        (counts.ignored, "ignored"),
         (counts.failed, "could not be scored"),
         (counts.skipped, "skipped"),
         (counts.unchanged, "without changed lines"),
@@ -222,6 +227,37 @@ mod tests {
                 Cargo.lock  skipped: lock file
 
                 1 file, 2 hunks scored: 1 hunk to check (below 35%) · 1 skipped
+                against HEAD (1234567) · m@1 · prior 50%
+            "#]],
+        );
+    }
+
+    #[test]
+    fn ignored_hunks_are_counted_and_not_shown() {
+        use LineKind::Added;
+        let ignoring = |ignored: &[bool]| {
+            let hunks = vec![
+                (hunk(1, &[(Added, "bad")]), 0.1),
+                (hunk(9, &[(Added, "x")]), 0.2),
+            ];
+            let FileOutcome::Scored(mut file) = scored(hunks, 0.1) else {
+                unreachable!("it is scored");
+            };
+            file.ignore(ignored);
+            FileOutcome::Scored(file)
+        };
+        check(
+            vec![
+                ("a.rs", ignoring(&[true, false])),
+                ("b.rs", ignoring(&[true, true])),
+            ],
+            expect![[r#"
+                a.rs  10% likely correct · 1 of 2 hunks to check · 1 ignored
+                  a.rs:9  20% likely correct
+                    +x
+                b.rs  10% likely correct · nothing to check · 2 ignored
+
+                2 files, 4 hunks scored: 1 hunk to check (below 35%) · 3 ignored
                 against HEAD (1234567) · m@1 · prior 50%
             "#]],
         );

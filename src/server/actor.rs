@@ -6,6 +6,8 @@
 //! here only, and only for the version that is current. Each thing the server does to the outside
 //! is a call on the [`Outbox`].
 
+mod act;
+
 use super::abilities::Abilities;
 use super::document::{Changed, Document, Looking, Scoring, Standing};
 use super::event::{DocumentText, Event, File, Generation, Ticket};
@@ -16,6 +18,7 @@ use super::settings::Settings;
 use super::show;
 use crate::change::{FileChange, Patch};
 use crate::config::Config;
+use crate::review::Reviews;
 use crate::scoring::{
     Cache, Engine, EngineOptions, EngineState, Judge, Loader, ScoreError, ScoreRequest, Slot,
     Verdict,
@@ -42,6 +45,7 @@ pub(super) struct Actor {
     outbox: Outbox,
     signal: EndSignal,
     judge: Judge,
+    reviews: Arc<Reviews>,
     engine: EngineSlot,
     abilities: Abilities,
     settings: Settings,
@@ -86,6 +90,7 @@ impl Actor {
             judge,
             cache,
             loader,
+            reviews,
             config,
         } = options;
         Self {
@@ -93,6 +98,7 @@ impl Actor {
             outbox,
             signal,
             judge,
+            reviews: Arc::new(reviews),
             engine: EngineSlot::Waiting(Box::new((cache, loader))),
             abilities: Abilities::of(&ClientCapabilities::default()),
             settings: Settings::new(config.clone()),
@@ -192,6 +198,11 @@ impl Actor {
                 }
                 let _ = reply.send(());
             }
+            Event::CodeActions(file, request, reply) => {
+                drop(reply.send(self.code_actions(&file, &request)));
+            }
+            Event::Ordered(order, reply) => self.obey(order, reply),
+            Event::Reviewed(done) => self.reviewed(done),
             Event::Text(file, reply) => {
                 let text = self.documents.get(&file.path).map(|doc| DocumentText {
                     version: doc.version,
@@ -469,6 +480,7 @@ impl Actor {
             text: document.text.clone(),
             config: self.config.clone(),
             engine,
+            reviews: Arc::clone(&self.reviews),
         };
         let config = self.config.clone();
         let events = self.events.clone();
@@ -510,6 +522,7 @@ impl Actor {
             document.seen = ticket.edition;
             document.unsaved = look.unsaved || !is_current;
             let request = document.see(look.sight, job);
+            document.reviewed = look.reviewed;
             if let (Some(patch), EngineSlot::Running(engine)) = (request, &self.engine) {
                 submit(engine, &self.events, path.clone(), job, patch);
             }

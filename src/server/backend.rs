@@ -4,20 +4,25 @@
 //! the client wrote them; notifications await nothing at all, and requests only their answer from
 //! the actor, which never waits for anything. This module must hold no state.
 
+use super::actions::{ActionRequest, Order};
 use super::event::{DocumentText, Event, File, Reply};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
 use tower_lsp::lsp_types::{
-    CodeLens, CodeLensParams, DidChangeConfigurationParams, DidChangeTextDocumentParams,
-    DidChangeWatchedFilesParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
-    DidSaveTextDocumentParams, ExecuteCommandParams, Hover, HoverParams, InitializeParams,
-    InitializeResult, InitializedParams, TextDocumentIdentifier, Url,
+    CodeActionOrCommand, CodeActionParams, CodeActionResponse, CodeLens, CodeLensParams,
+    DidChangeConfigurationParams, DidChangeTextDocumentParams, DidChangeWatchedFilesParams,
+    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
+    ExecuteCommandParams, Hover, HoverParams, InitializeParams, InitializeResult,
+    InitializedParams, TextDocumentIdentifier, Url,
 };
 use tower_lsp::{LanguageServer, async_trait};
 
 /// The command behind the code lens; its argument is the document's URI.
 pub(super) const SHOW_FILE: &str = "diffidence.showFile";
+
+/// `RequestFailed` of the protocol: the request was fine and could not be carried out.
+const REQUEST_FAILED: i64 = -32803;
 
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
@@ -47,6 +52,36 @@ impl Backend {
             return Ok(None);
         };
         answered(self.ask(|reply| Event::Text(file, reply))).await
+    }
+}
+
+/// Code actions and their commands.
+impl Backend {
+    async fn code_actions(
+        &self,
+        params: CodeActionParams,
+    ) -> Result<Option<Vec<CodeActionOrCommand>>> {
+        let Some(file) = File::at(params.text_document.uri) else {
+            return Ok(None);
+        };
+        let request = Box::new(ActionRequest {
+            range: params.range,
+            context: params.context,
+        });
+        answered(self.ask(|reply| Event::CodeActions(file, request, reply)))
+            .await
+            .map(Some)
+    }
+
+    async fn obey(&self, params: &ExecuteCommandParams) -> Result<Option<Value>> {
+        let order =
+            Order::parse(&params.command, &params.arguments).map_err(Error::invalid_params)?;
+        let result = answered(self.ask(|reply| Event::Ordered(order, reply))).await?;
+        result.map(Some).map_err(|problem| Error {
+            code: ErrorCode::ServerError(REQUEST_FAILED),
+            message: problem.into(),
+            data: None,
+        })
     }
 }
 
@@ -120,6 +155,10 @@ impl LanguageServer for Backend {
             .map(Some)
     }
 
+    async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
+        self.code_actions(params).await
+    }
+
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
         let place = params.text_document_position_params;
         let Some(file) = File::at(place.text_document.uri) else {
@@ -130,8 +169,7 @@ impl LanguageServer for Backend {
 
     async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
         if params.command != SHOW_FILE {
-            let problem = format!("unknown command `{}`", params.command);
-            return Err(Error::invalid_params(problem));
+            return self.obey(&params).await;
         }
         let file = params
             .arguments

@@ -3,6 +3,7 @@
 //! Invariant: the enum is closed. A handler or a job can do nothing to the state but send one of
 //! these, so whatever the state does can be read in one place, in the order in which it happened.
 
+use super::actions::{ActionRequest, Done, Order};
 use super::look::Look;
 use crate::scoring::{EngineState, ScoreError, Verdict};
 use serde::Serialize;
@@ -10,8 +11,8 @@ use serde_json::Value;
 use std::path::PathBuf;
 use tokio::sync::oneshot;
 use tower_lsp::lsp_types::{
-    CodeLens, Hover, InitializeParams, InitializeResult, Position, TextDocumentContentChangeEvent,
-    Url,
+    CodeActionOrCommand, CodeLens, Hover, InitializeParams, InitializeResult, Position,
+    TextDocumentContentChangeEvent, Url,
 };
 
 /// Where the answer to a request goes. The handler waits for it; the actor never waits.
@@ -57,6 +58,12 @@ pub(super) enum Event {
     Hovered(File, Position, Reply<Option<Hover>>),
     /// The command behind the code lens.
     ShowFile(File, Reply<()>),
+    /// `textDocument/codeAction`.
+    CodeActions(File, Box<ActionRequest>, Reply<Vec<CodeActionOrCommand>>),
+    /// A command of a code action.
+    Ordered(Order, Reply<Result<Value, String>>),
+    /// What the user said about a change is written, or could not be.
+    Reviewed(Done),
     /// `diffidence/text`.
     Text(File, Reply<Option<DocumentText>>),
 

@@ -3,11 +3,13 @@
 //! Invariant: a look depends only on its [`Question`] and the disk, and always ends in a [`Look`].
 //! It reads files and may take long, so it runs on a blocking thread and never in the actor.
 
+use super::actions::Reviewed;
 use crate::change::{
     Base, ChangeError, ChangeOptions, ChangedFile, FileChange, Outcome, Patch, SkipReason,
     change_of_file, repository_root,
 };
 use crate::config::Config;
+use crate::review::Reviews;
 use crate::scoring::{Engine, ScoreRequest, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ pub(super) struct Question {
     /// The user's settings, without those of the repository.
     pub(super) config: Config,
     pub(super) engine: Arc<Engine>,
+    pub(super) reviews: Arc<Reviews>,
 }
 
 /// What was seen.
@@ -27,6 +30,8 @@ pub(super) struct Look {
     pub(super) sight: Sight,
     /// Whether the buffer differs from the disk.
     pub(super) unsaved: bool,
+    /// What the user said about its hunks.
+    pub(super) reviewed: Reviewed,
     /// The settings in force for this document.
     pub(super) config: Config,
     /// What was passed over in the repository's settings.
@@ -56,6 +61,7 @@ impl Look {
         Self {
             sight: Sight::Failed(reason),
             unsaved: false,
+            reviewed: Reviewed::default(),
             config,
             warnings: Vec::new(),
         }
@@ -71,6 +77,7 @@ pub(super) fn look(question: &Question) -> Look {
             return Look {
                 sight: Sight::of_error(&error),
                 unsaved,
+                reviewed: Reviewed::default(),
                 config: question.config.clone(),
                 warnings: Vec::new(),
             };
@@ -85,6 +92,10 @@ pub(super) fn look(question: &Question) -> Look {
     // Even a buffer that was on disk a moment ago: the disk may hold something newer by now, and
     // its lines would be taken for those of the buffer.
     let file = change_of_file(&question.path, Some(&question.text), &options);
+    let reviewed = file
+        .as_ref()
+        .map(|file| Reviewed::of(&file.outcome, &root, &question.reviews))
+        .unwrap_or_default();
     let sight = match file {
         Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => Sight::Unchanged,
         Ok(file) => Sight::of(file.outcome, &question.engine),
@@ -93,6 +104,7 @@ pub(super) fn look(question: &Question) -> Look {
     Look {
         sight,
         unsaved,
+        reviewed,
         config,
         warnings: warnings.iter().map(ToString::to_string).collect(),
     }
