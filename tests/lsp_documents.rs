@@ -222,7 +222,7 @@ async fn new_files_are_scored_and_skipped_ones_say_why() {
     }
     assert_eq!(client.lens(&lock).await, None);
     client.change(&lock, 2, "b\n");
-    let title = "not scored: is a lock file";
+    let title = "not scored: lock file";
     client.until_lens(&lock, Some(title)).await;
     assert_eq!(client.lens(&repo.path("x.log")).await, None);
 }

@@ -225,7 +225,11 @@ fn the_same_seed_gives_the_same_intervals_and_they_hold_the_value() {
             resamples: 200,
             seed,
         };
-        evaluate(&observations, std::slice::from_ref(&probabilities), settings)
+        evaluate(
+            &observations,
+            std::slice::from_ref(&probabilities),
+            settings,
+        )
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7).ranking.auc.interval, run(8).ranking.auc.interval);

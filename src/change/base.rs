@@ -31,6 +31,15 @@ impl Base {
             revision => Self::Commit(revision.into()),
         }
     }
+
+    /// The revision that the base is found by, where it is not HEAD or the index.
+    #[must_use]
+    pub fn revision(&self) -> Option<&str> {
+        match self {
+            Self::Head | Self::Index => None,
+            Self::Commit(revision) => Some(revision),
+        }
+    }
 }
 
 /// An entry of a tree or of the index.

@@ -14,14 +14,15 @@ use super::look::{Look, Question, Sight, look};
 use super::outbox::{Outbox, Status, StatusKind};
 use super::settings::Settings;
 use super::show;
-use crate::change::{FileChange, Patch};
+use super::watch::{Followed, Watcher};
+use crate::change::{Base, FileChange, Patch};
 use crate::config::Config;
 use crate::scoring::{
     Cache, Engine, EngineOptions, EngineState, Judge, Loader, ScoreError, ScoreRequest, Slot,
     Verdict,
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub(super) struct Actor {
     /// Documents that wait for a look, the most urgent first.
     to_look: VecDeque<PathBuf>,
     looks_running: usize,
+    watcher: Watcher,
     clock: Generation,
     status: Status,
     refresh: Refresh,
@@ -88,6 +90,10 @@ impl Actor {
             loader,
             config,
         } = options;
+        let changed = events.clone();
+        let watcher = Watcher::new(Box::new(move |root| {
+            drop(changed.send(Event::RepositoryChanged(root)));
+        }));
         Self {
             events,
             outbox,
@@ -100,6 +106,7 @@ impl Actor {
             documents: BTreeMap::new(),
             to_look: VecDeque::new(),
             looks_running: 0,
+            watcher,
             clock: Generation::default(),
             status: Status {
                 state: StatusKind::Idle,
@@ -166,6 +173,7 @@ impl Actor {
             Event::Saved(file) => self.saved(&file),
             Event::Closed(file) => self.closed(&file),
             Event::DiskChanged => self.look_at_all(),
+            Event::RepositoryChanged(root) => self.look_at_repository(&root),
             Event::SettingsChanged(value) => self.settings_changed(value),
             Event::SettingsPulled(value) => self.settings_known(value),
 
@@ -353,6 +361,7 @@ impl Actor {
     fn closed(&mut self, file: &File) {
         if let Some(document) = self.documents.remove(&file.path) {
             self.clear(&file.path, &document);
+            self.unwatch_closed();
         }
     }
 
@@ -504,6 +513,11 @@ impl Actor {
         let again = matches!(document.looking, Looking::Running { again: true, .. });
         document.looking = Looking::No;
         document.config = look.config;
+        if let Some(places) = look.repository {
+            document.repository = Some(places.root.clone());
+            let base = Base::parse(&document.config.base);
+            self.watcher.follow(Followed::of(places, &base));
+        }
         let is_current = ticket.edition == document.edition;
         // An older edition still tells more than nothing, unless a newer look is on its way.
         if is_current || !(again || document.due.is_some()) {
@@ -518,6 +532,30 @@ impl Actor {
         if again {
             self.look_at(path, Urgency::Now);
         }
+    }
+}
+
+/// Watching repositories.
+impl Actor {
+    fn look_at_repository(&mut self, root: &Path) {
+        let paths: Vec<PathBuf> = self
+            .documents
+            .iter()
+            .filter(|(_, document)| document.repository.as_deref() == Some(root))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in paths {
+            self.look_at(&path, Urgency::Soon);
+        }
+    }
+
+    fn unwatch_closed(&mut self) {
+        let used: BTreeSet<&Path> = self
+            .documents
+            .values()
+            .filter_map(|document| document.repository.as_deref())
+            .collect();
+        self.watcher.keep_only(&used);
     }
 }
 

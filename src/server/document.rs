@@ -8,6 +8,7 @@ use super::text::{Encoding, apply};
 use crate::change::FileChange;
 use crate::config::Config;
 use crate::scoring::Verdict;
+use std::path::PathBuf;
 use tokio::time::Instant;
 use tower_lsp::lsp_types::{Diagnostic, TextDocumentContentChangeEvent, Url};
 
@@ -30,6 +31,8 @@ pub(super) struct Document {
     pub(super) seen: Generation,
     /// Settings in force, those of the repository included.
     pub(super) config: Config,
+    /// Top of the work tree that it is in, once that is known.
+    pub(super) repository: Option<PathBuf>,
     /// The title of the lens that the client was last offered.
     pub(super) title: Option<String>,
     /// The diagnostics that the client has, and for which version.
@@ -97,6 +100,7 @@ impl Document {
             standing: Standing::Unseen,
             seen: Generation::default(),
             config,
+            repository: None,
             title: None,
             published: None,
         }

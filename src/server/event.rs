@@ -46,6 +46,8 @@ pub(super) enum Event {
     Closed(File),
     /// `workspace/didChangeWatchedFiles`: anything may differ on disk, the base included.
     DiskChanged,
+    /// The repository with this work tree changed: its HEAD, refs, index or settings.
+    RepositoryChanged(PathBuf),
     /// `workspace/didChangeConfiguration`, with the settings if the client pushes them.
     SettingsChanged(Value),
     /// The settings that the client was asked for.

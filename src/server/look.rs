@@ -4,8 +4,8 @@
 //! It reads files and may take long, so it runs on a blocking thread and never in the actor.
 
 use crate::change::{
-    Base, ChangeError, ChangeOptions, ChangedFile, FileChange, Outcome, Patch, SkipReason,
-    change_of_file, repository_root,
+    Base, ChangeError, ChangeOptions, ChangedFile, FileChange, Outcome, Patch, RepositoryPlaces,
+    SkipReason, change_of_file, repository_places,
 };
 use crate::config::Config;
 use crate::scoring::{Engine, ScoreRequest, Verdict};
@@ -27,6 +27,8 @@ pub(super) struct Look {
     pub(super) sight: Sight,
     /// Whether the buffer differs from the disk.
     pub(super) unsaved: bool,
+    /// The repository it is in; `None` if there is none or it cannot be opened.
+    pub(super) repository: Option<RepositoryPlaces>,
     /// The settings in force for this document.
     pub(super) config: Config,
     /// What was passed over in the repository's settings.
@@ -56,6 +58,7 @@ impl Look {
         Self {
             sight: Sight::Failed(reason),
             unsaved: false,
+            repository: None,
             config,
             warnings: Vec::new(),
         }
@@ -65,18 +68,23 @@ impl Look {
 /// Looks.
 pub(super) fn look(question: &Question) -> Look {
     let unsaved = !is_on_disk(&question.path, &question.text);
-    let root = match repository_root(question.path.parent().unwrap_or(&question.path)) {
-        Ok(root) => root,
+    let folder = question.path.parent().unwrap_or(&question.path);
+    let repository = match repository_places(folder) {
+        Ok(repository) => repository,
         Err(error) => {
             return Look {
                 sight: Sight::of_error(&error),
                 unsaved,
+                repository: None,
                 config: question.config.clone(),
                 warnings: Vec::new(),
             };
         }
     };
-    let (config, warnings) = question.config.clone().overlaid_by_repository(&root);
+    let (config, warnings) = question
+        .config
+        .clone()
+        .overlaid_by_repository(&repository.root);
     let options = ChangeOptions {
         base: Base::parse(&config.base),
         max_file_bytes: config.max_file_bytes,
@@ -93,6 +101,7 @@ pub(super) fn look(question: &Question) -> Look {
     Look {
         sight,
         unsaved,
+        repository: Some(repository),
         config,
         warnings: warnings.iter().map(ToString::to_string).collect(),
     }

@@ -23,6 +23,7 @@ mod outbox;
 mod settings;
 mod show;
 mod text;
+mod watch;
 
 pub use lifecycle::Ending;
 pub use outbox::{Status, StatusKind};
