@@ -25,7 +25,8 @@ pub struct Config {
     pub prior: Option<Probability>,
     /// Hunks that score below this are shown as low.
     pub min_score: Probability,
-    /// What changes are compared with: `head`, `index`, or any revision that git understands.
+    /// What changes are compared with: `head`, `index`, any revision that git understands, or
+    /// `merge-base:` and a revision.
     pub base: String,
     /// Files larger than this many bytes are skipped.
     pub max_file_bytes: u64,

@@ -110,7 +110,7 @@ impl OneLine {
         Self::text(&causes.join(": "))
     }
 
-    fn text(text: &str) -> Self {
+    pub(super) fn text(text: &str) -> Self {
         OneLine(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }

@@ -1,6 +1,6 @@
 //! What the client can do, flat, and what this server offers it.
 
-use super::backend::SHOW_FILE;
+use super::backend::{SET_TASK, SHOW_FILE};
 use super::text::Encoding;
 use tower_lsp::lsp_types::{
     ClientCapabilities, CodeLensOptions, ExecuteCommandOptions, HoverProviderCapability,
@@ -75,7 +75,7 @@ impl Abilities {
                 }),
                 hover_provider: Some(HoverProviderCapability::Simple(true)),
                 execute_command_provider: Some(ExecuteCommandOptions {
-                    commands: vec![SHOW_FILE.into()],
+                    commands: vec![SHOW_FILE.into(), SET_TASK.into()],
                     ..ExecuteCommandOptions::default()
                 }),
                 ..ServerCapabilities::default()

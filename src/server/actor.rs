@@ -8,14 +8,15 @@
 
 use super::abilities::Abilities;
 use super::document::{Changed, Document, Looking, Scoring, Standing};
-use super::event::{DocumentText, Event, File, Generation, Ticket};
+use super::event::{DocumentText, Event, File, Generation, Reply, Ticket};
 use super::lifecycle::EndSignal;
-use super::look::{Look, Question, Sight, look};
+use super::look::{Look, Question, Sight, look, request};
 use super::outbox::{Outbox, Status, StatusKind};
 use super::settings::Settings;
 use super::show;
+use super::tasks::{SetTask, TaskSet, Tasks};
 use super::watch::{Followed, Watcher};
-use crate::change::{Base, FileChange, Patch};
+use crate::change::{Base, repository_places};
 use crate::config::Config;
 use crate::scoring::{
     Cache, Engine, EngineOptions, EngineState, Judge, Loader, ScoreError, ScoreRequest, Slot,
@@ -53,6 +54,7 @@ pub(super) struct Actor {
     to_look: VecDeque<PathBuf>,
     looks_running: usize,
     watcher: Watcher,
+    tasks: Tasks,
     clock: Generation,
     status: Status,
     refresh: Refresh,
@@ -107,6 +109,7 @@ impl Actor {
             to_look: VecDeque::new(),
             looks_running: 0,
             watcher,
+            tasks: Tasks::default(),
             clock: Generation::default(),
             status: Status {
                 state: StatusKind::Idle,
@@ -206,6 +209,17 @@ impl Actor {
                     text: doc.text.clone(),
                 });
                 drop(reply.send(text));
+            }
+
+            Event::SetTask(params, reply) => self.set_task(&params, reply),
+            Event::TaskPlaced {
+                given,
+                task,
+                root,
+                reply,
+            } => {
+                let answer = root.map(|root| self.take_task(root, given, task));
+                drop(reply.send(answer));
             }
 
             Event::Looked { ticket, look } => self.looked(&ticket, *look),
@@ -477,6 +491,7 @@ impl Actor {
             path,
             text: document.text.clone(),
             config: self.config.clone(),
+            tasks: self.tasks.clone(),
             engine,
         };
         let config = self.config.clone();
@@ -524,8 +539,8 @@ impl Actor {
             document.seen = ticket.edition;
             document.unsaved = look.unsaved || !is_current;
             let request = document.see(look.sight, job);
-            if let (Some(patch), EngineSlot::Running(engine)) = (request, &self.engine) {
-                submit(engine, &self.events, path.clone(), job, patch);
+            if let (Some(request), EngineSlot::Running(engine)) = (request, &self.engine) {
+                submit(engine, &self.events, path.clone(), job, request);
             }
             self.show(path);
         }
@@ -541,7 +556,16 @@ impl Actor {
         let paths: Vec<PathBuf> = self
             .documents
             .iter()
-            .filter(|(_, document)| document.repository.as_deref() == Some(root))
+            .filter(|(_, document)| match &document.repository {
+                Some(repository) => repository == root,
+                // It may turn out to be this one, by a look that began too early.
+                None => document.looking != Looking::No,
+            })
+            // What is being typed is looked at when it pauses, or when it is saved.
+            .filter(|(_, document)| {
+                let waits_for_save = !document.config.score_on_change && document.is_edited();
+                document.due.is_none() && !waits_for_save
+            })
             .map(|(path, _)| path.clone())
             .collect();
         for path in paths {
@@ -559,9 +583,62 @@ impl Actor {
     }
 }
 
+/// Descriptions of what the changes are for.
+impl Actor {
+    fn set_task(&mut self, params: &SetTask, reply: Reply<Result<TaskSet, String>>) {
+        let given = self.tick();
+        let task = params.description();
+        let place = match params.place() {
+            Ok(place) => place,
+            Err(problem) => return drop(reply.send(Err(problem))),
+        };
+        let Some(path) = place else {
+            let root = self.only_repository();
+            let answer = root.map(|root| self.take_task(root, given, task));
+            return drop(reply.send(answer));
+        };
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            let root = repository_places(&path)
+                .map(|places| places.root)
+                .map_err(|error| error.to_string());
+            drop(events.send(Event::TaskPlaced {
+                given,
+                task,
+                root,
+                reply,
+            }));
+        });
+    }
+
+    /// The repository that is meant when none is named.
+    fn only_repository(&self) -> Result<PathBuf, String> {
+        let roots: BTreeSet<&PathBuf> = self
+            .documents
+            .values()
+            .filter_map(|document| document.repository.as_ref())
+            .collect();
+        match Vec::from_iter(roots).as_slice() {
+            [root] => Ok((*root).clone()),
+            [] => Err("no file of a repository is open: name a `textDocument` or a `root`".into()),
+            _ => Err(
+                "files of several repositories are open: name a `textDocument` or a `root`".into(),
+            ),
+        }
+    }
+
+    fn take_task(&mut self, root: PathBuf, given: Generation, task: Option<Arc<str>>) -> TaskSet {
+        if self.tasks.set(&root, given, task) {
+            self.look_at_repository(&root);
+        }
+        let task = self.tasks.of(&root).map(|task| task.to_string());
+        TaskSet { root, task }
+    }
+}
+
 impl Document {
-    /// Takes in how the document stands. Returns the patch if it must be scored, as `job`.
-    fn see(&mut self, sight: Sight, job: Generation) -> Option<Patch> {
+    /// Takes in how the document stands. Returns what must be scored, as `job`.
+    fn see(&mut self, sight: Sight, job: Generation) -> Option<ScoreRequest> {
         self.standing = match sight {
             Sight::Outside(reason) => {
                 tracing::debug!(uri = %self.uri, reason, "not in a repository");
@@ -570,34 +647,36 @@ impl Document {
             Sight::Unchanged => Standing::Quiet,
             Sight::Skipped(reason) => Standing::Skipped(reason),
             Sight::Failed(reason) => Standing::Failed(reason),
-            Sight::Changed { change, remembered } => {
-                return self.see_change(change, remembered, job);
+            Sight::Changed {
+                change,
+                task,
+                remembered,
+            } => {
+                let score = match remembered {
+                    Some(verdict) => Scoring::Done(verdict),
+                    None => Scoring::Waiting(job),
+                };
+                return self.see_change(Changed {
+                    change,
+                    task,
+                    score,
+                });
             }
         };
         None
     }
 
-    fn see_change(
-        &mut self,
-        change: FileChange,
-        remembered: Option<Verdict>,
-        job: Generation,
-    ) -> Option<Patch> {
+    fn see_change(&mut self, new: Changed) -> Option<ScoreRequest> {
         if let Standing::Changed(old) = &self.standing
-            && old.change == change
+            && (&old.change, &old.task) == (&new.change, &new.task)
             && !matches!(old.score, Scoring::Failed(_))
         {
             return None;
         }
-        let (score, patch) = match remembered {
-            Some(verdict) => (Scoring::Done(verdict), None),
-            None => {
-                let files = vec![change.clone()];
-                (Scoring::Waiting(job), Some(Patch { files }))
-            }
-        };
-        self.standing = Standing::Changed(Changed { change, score });
-        patch
+        let request = matches!(new.score, Scoring::Waiting(_))
+            .then(|| request(&new.change, new.task.as_deref()));
+        self.standing = Standing::Changed(new);
+        request
     }
 }
 
@@ -712,10 +791,9 @@ fn submit(
     events: &mpsc::UnboundedSender<Event>,
     path: PathBuf,
     job: Generation,
-    patch: Patch,
+    request: ScoreRequest,
 ) {
     let events = events.clone();
-    let request = ScoreRequest { patch, task: None };
     engine.submit(slot(&path), request, move |result| {
         drop(events.send(Event::Scored { path, job, result }));
     });

@@ -5,6 +5,7 @@
 //! the actor, which never waits for anything. This module must hold no state.
 
 use super::event::{DocumentText, Event, File, Reply};
+use super::tasks::{SetTask, TaskSet};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tower_lsp::jsonrpc::{Error, Result};
@@ -18,6 +19,9 @@ use tower_lsp::{LanguageServer, async_trait};
 
 /// The command behind the code lens; its argument is the document's URI.
 pub(super) const SHOW_FILE: &str = "diffidence.showFile";
+
+/// The command that does what `diffidence/setTask` does; its argument is that request's.
+pub(super) const SET_TASK: &str = "diffidence.setTask";
 
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
@@ -47,6 +51,22 @@ impl Backend {
             return Ok(None);
         };
         answered(self.ask(|reply| Event::Text(file, reply))).await
+    }
+}
+
+impl Backend {
+    /// `diffidence/setTask`: what the changes of a repository are for.
+    pub(super) async fn set_task(&self, params: SetTask) -> Result<TaskSet> {
+        answered(self.ask(|reply| Event::SetTask(params, reply)))
+            .await?
+            .map_err(Error::invalid_params)
+    }
+
+    async fn run_set_task(&self, argument: Option<Value>) -> Result<Option<Value>> {
+        let problem = |error| Error::invalid_params(format!("`{SET_TASK}`: {error}"));
+        let params = serde_json::from_value(argument.unwrap_or_default()).map_err(problem)?;
+        let set = self.set_task(params).await?;
+        Ok(serde_json::to_value(set).ok())
     }
 }
 
@@ -129,6 +149,9 @@ impl LanguageServer for Backend {
     }
 
     async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
+        if params.command == SET_TASK {
+            return self.run_set_task(params.arguments.into_iter().next()).await;
+        }
         if params.command != SHOW_FILE {
             let problem = format!("unknown command `{}`", params.command);
             return Err(Error::invalid_params(problem));

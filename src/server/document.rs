@@ -9,6 +9,7 @@ use crate::change::FileChange;
 use crate::config::Config;
 use crate::scoring::Verdict;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::time::Instant;
 use tower_lsp::lsp_types::{Diagnostic, TextDocumentContentChangeEvent, Url};
 
@@ -69,6 +70,8 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Changed {
     pub(super) change: FileChange,
+    /// What it is for, as far as the model is told.
+    pub(super) task: Option<Arc<str>>,
     pub(super) score: Scoring,
 }
 
@@ -125,6 +128,11 @@ impl Document {
     /// Whether `standing` tells about the text as it is now.
     pub(super) fn is_current(&self) -> bool {
         self.seen == self.edition
+    }
+
+    /// Whether it was edited since it was last looked at.
+    pub(super) fn is_edited(&self) -> bool {
+        !self.is_current() && !matches!(self.standing, Standing::Unseen)
     }
 
     /// Whether a look with this ticket is the one that runs.

@@ -4,10 +4,12 @@
 //! these, so whatever the state does can be read in one place, in the order in which it happened.
 
 use super::look::Look;
+use super::tasks::{SetTask, TaskSet};
 use crate::scoring::{EngineState, ScoreError, Verdict};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use tower_lsp::lsp_types::{
     CodeLens, Hover, InitializeParams, InitializeResult, Position, TextDocumentContentChangeEvent,
@@ -61,6 +63,16 @@ pub(super) enum Event {
     ShowFile(File, Reply<()>),
     /// `diffidence/text`.
     Text(File, Reply<Option<DocumentText>>),
+
+    /// `diffidence/setTask`, and the command of that name.
+    SetTask(SetTask, Reply<Result<TaskSet, String>>),
+    /// The repository that a description is for was looked for.
+    TaskPlaced {
+        given: Generation,
+        task: Option<Arc<str>>,
+        root: Result<PathBuf, String>,
+        reply: Reply<Result<TaskSet, String>>,
+    },
 
     /// A look at a document against its base is done.
     Looked { ticket: Ticket, look: Box<Look> },

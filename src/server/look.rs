@@ -3,6 +3,7 @@
 //! Invariant: a look depends only on its [`Question`] and the disk, and always ends in a [`Look`].
 //! It reads files and may take long, so it runs on a blocking thread and never in the actor.
 
+use super::tasks::Tasks;
 use crate::change::{
     Base, ChangeError, ChangeOptions, ChangedFile, FileChange, Outcome, Patch, RepositoryPlaces,
     SkipReason, change_of_file, repository_places,
@@ -19,6 +20,8 @@ pub(super) struct Question {
     pub(super) text: String,
     /// The user's settings, without those of the repository.
     pub(super) config: Config,
+    /// What the changes are for.
+    pub(super) tasks: Tasks,
     pub(super) engine: Arc<Engine>,
 }
 
@@ -48,6 +51,7 @@ pub(super) enum Sight {
     /// It has at least one hunk.
     Changed {
         change: FileChange,
+        task: Option<Arc<str>>,
         remembered: Option<Verdict>,
     },
 }
@@ -95,7 +99,10 @@ pub(super) fn look(question: &Question) -> Look {
     let file = change_of_file(&question.path, Some(&question.text), &options);
     let sight = match file {
         Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => Sight::Unchanged,
-        Ok(file) => Sight::of(file.outcome, &question.engine),
+        Ok(file) => {
+            let task = question.tasks.of(&repository.root);
+            Sight::of(file.outcome, task, &question.engine)
+        }
         Err(error) => Sight::of_error(&error),
     };
     Look {
@@ -107,17 +114,26 @@ pub(super) fn look(question: &Question) -> Look {
     }
 }
 
+/// What the engine is asked about a change.
+pub(super) fn request(change: &FileChange, task: Option<&str>) -> ScoreRequest {
+    ScoreRequest {
+        patch: Patch {
+            files: vec![change.clone()],
+        },
+        task: task.map(Into::into),
+    }
+}
+
 impl Sight {
-    fn of(outcome: Outcome, engine: &Engine) -> Self {
+    fn of(outcome: Outcome, task: Option<Arc<str>>, engine: &Engine) -> Self {
         match outcome {
             Outcome::Changed { change, .. } => {
-                let files = vec![change.clone()];
-                let request = ScoreRequest {
-                    patch: Patch { files },
-                    task: None,
-                };
-                let remembered = engine.remembered(&request);
-                Self::Changed { change, remembered }
+                let remembered = engine.remembered(&request(&change, task.as_deref()));
+                Self::Changed {
+                    change,
+                    task,
+                    remembered,
+                }
             }
             // Nobody expects a score for a file that git does not keep.
             Outcome::Unchanged { .. } | Outcome::Skipped(SkipReason::Ignored) => Self::Unchanged,

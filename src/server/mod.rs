@@ -22,6 +22,7 @@ mod look;
 mod outbox;
 mod settings;
 mod show;
+mod tasks;
 mod text;
 mod watch;
 
@@ -77,6 +78,7 @@ where
         }
     })
     .custom_method("diffidence/text", backend::Backend::text)
+    .custom_method("diffidence/setTask", backend::Backend::set_task)
     .finish();
     let Some(outbox) = parts else {
         return Ending::ClientGone;
