@@ -19,6 +19,7 @@ pub(super) struct Abilities {
     pub(super) register_files: bool,
     pub(super) markdown_hover: bool,
     pub(super) related_information: bool,
+    pub(super) progress: bool,
 }
 
 impl Abilities {
@@ -48,6 +49,12 @@ impl Abilities {
                     .map(|files| files.dynamic_registration),
             ),
             markdown_hover: formats.is_none_or(|formats| formats.contains(&MarkupKind::Markdown)),
+            progress: flag(
+                client
+                    .window
+                    .as_ref()
+                    .map(|window| window.work_done_progress),
+            ),
             related_information: flag(
                 document
                     .and_then(|document| document.publish_diagnostics.as_ref())

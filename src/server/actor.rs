@@ -12,6 +12,7 @@ use super::event::{DocumentText, Event, File, Generation, Reply, Ticket};
 use super::lifecycle::EndSignal;
 use super::look::{Look, Question, Sight, look, request};
 use super::outbox::{Outbox, Status, StatusKind};
+use super::progress::{Progress, Step};
 use super::settings::Settings;
 use super::show;
 use super::tasks::{SetTask, TaskSet, Tasks};
@@ -55,6 +56,7 @@ pub(super) struct Actor {
     looks_running: usize,
     watcher: Watcher,
     tasks: Tasks,
+    progress: Progress,
     clock: Generation,
     status: Status,
     refresh: Refresh,
@@ -110,6 +112,7 @@ impl Actor {
             looks_running: 0,
             watcher,
             tasks: Tasks::default(),
+            progress: Progress::default(),
             clock: Generation::default(),
             status: Status {
                 state: StatusKind::Idle,
@@ -123,7 +126,8 @@ impl Actor {
     /// Handles events until [`Event::Stop`].
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Event>) {
         loop {
-            let due = self.documents.values().filter_map(|doc| doc.due).min();
+            let looks = self.documents.values().filter_map(|doc| doc.due);
+            let due = looks.chain(self.progress.due()).min();
             let pause = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -137,6 +141,7 @@ impl Actor {
                 },
                 () = pause => self.guarded(Self::look_at_due),
             }
+            self.guarded(Self::show_progress);
         }
         if let EngineSlot::Running(engine) = &self.engine {
             engine.abandon();
@@ -220,6 +225,17 @@ impl Actor {
             } => {
                 let answer = root.map(|root| self.take_task(root, given, task));
                 drop(reply.send(answer));
+            }
+
+            Event::ProgressAnswered { token, agreed } => {
+                let pending = self.pending().len();
+                let step = self.progress.answered(token, agreed, pending);
+                self.take_step(step);
+            }
+            Event::ProgressCancelled(token) => {
+                if self.progress.is_shown_as(&token) {
+                    self.cancel_scores();
+                }
             }
 
             Event::Looked { ticket, look } => self.looked(&ticket, *look),
@@ -366,6 +382,11 @@ impl Actor {
     fn saved(&mut self, file: &File) {
         if let Some(document) = self.documents.get_mut(&file.path) {
             document.unsaved = false;
+            if let Standing::Changed(changed) = &mut document.standing
+                && let Scoring::Cancelled { saved } = &mut changed.score
+            {
+                *saved = true;
+            }
             self.show_lens(&file.path);
         }
         self.look_at_all();
@@ -669,7 +690,10 @@ impl Document {
     fn see_change(&mut self, new: Changed) -> Option<ScoreRequest> {
         if let Standing::Changed(old) = &self.standing
             && (&old.change, &old.task) == (&new.change, &new.task)
-            && !matches!(old.score, Scoring::Failed(_))
+            && !matches!(
+                old.score,
+                Scoring::Failed(_) | Scoring::Cancelled { saved: true }
+            )
         {
             return None;
         }
@@ -718,6 +742,53 @@ impl Actor {
         if status != self.status {
             self.status = status.clone();
             self.outbox.status(status);
+        }
+    }
+}
+
+/// Progress.
+impl Actor {
+    /// The files that wait for a score.
+    fn pending(&self) -> BTreeSet<&Path> {
+        let pending = self.documents.iter().filter(|(_, document)| {
+            matches!(&document.standing, Standing::Changed(changed)
+                if matches!(changed.score, Scoring::Waiting(_)))
+        });
+        pending.map(|(path, _)| path.as_path()).collect()
+    }
+
+    fn show_progress(&mut self) {
+        if !self.abilities.progress {
+            return;
+        }
+        let mut progress = std::mem::take(&mut self.progress);
+        let step = progress.update(&self.pending(), Instant::now());
+        self.progress = progress;
+        self.take_step(step);
+    }
+
+    fn take_step(&self, step: Option<Step>) {
+        match step {
+            None => {}
+            Some(Step::Create(token)) => self.outbox.create_progress(token),
+            Some(Step::Say(params)) => self.outbox.progress(params),
+        }
+    }
+
+    /// Gives up on everything that waits for a score. What the model is busy with may take a
+    /// moment to stop; its result no longer counts.
+    fn cancel_scores(&mut self) {
+        let pending: Vec<PathBuf> = self.pending().into_iter().map(Into::into).collect();
+        for path in pending {
+            if let EngineSlot::Running(engine) = &self.engine {
+                engine.cancel(&slot(&path));
+            }
+            if let Some(document) = self.documents.get_mut(&path)
+                && let Standing::Changed(changed) = &mut document.standing
+            {
+                changed.score = Scoring::Cancelled { saved: false };
+            }
+            self.show(&path);
         }
     }
 }

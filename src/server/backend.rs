@@ -13,7 +13,7 @@ use tower_lsp::lsp_types::{
     CodeLens, CodeLensParams, DidChangeConfigurationParams, DidChangeTextDocumentParams,
     DidChangeWatchedFilesParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
     DidSaveTextDocumentParams, ExecuteCommandParams, Hover, HoverParams, InitializeParams,
-    InitializeResult, InitializedParams, TextDocumentIdentifier, Url,
+    InitializeResult, InitializedParams, TextDocumentIdentifier, Url, WorkDoneProgressCancelParams,
 };
 use tower_lsp::{LanguageServer, async_trait};
 
@@ -55,6 +55,11 @@ impl Backend {
 }
 
 impl Backend {
+    /// `window/workDoneProgress/cancel`, which tower-lsp 0.20 does not know.
+    pub(super) async fn cancel_progress(&self, params: WorkDoneProgressCancelParams) {
+        self.send(Event::ProgressCancelled(params.token));
+    }
+
     /// `diffidence/setTask`: what the changes of a repository are for.
     pub(super) async fn set_task(&self, params: SetTask) -> Result<TaskSet> {
         answered(self.ask(|reply| Event::SetTask(params, reply)))

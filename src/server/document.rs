@@ -82,6 +82,11 @@ pub(super) enum Scoring {
     Waiting(Generation),
     Done(Verdict),
     Failed(String),
+    /// The user did not want to wait. It stays so until the change is another one, or the file
+    /// is saved.
+    Cancelled {
+        saved: bool,
+    },
 }
 
 impl Document {

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tower_lsp::lsp_types::{
-    CodeLens, Hover, InitializeParams, InitializeResult, Position, TextDocumentContentChangeEvent,
-    Url,
+    CodeLens, Hover, InitializeParams, InitializeResult, Position, ProgressToken,
+    TextDocumentContentChangeEvent, Url,
 };
 
 /// Where the answer to a request goes. The handler waits for it; the actor never waits.
@@ -73,6 +73,11 @@ pub(super) enum Event {
         root: Result<PathBuf, String>,
         reply: Reply<Result<TaskSet, String>>,
     },
+
+    /// The client answered whether it shows progress under a token, or took too long.
+    ProgressAnswered { token: ProgressToken, agreed: bool },
+    /// `window/workDoneProgress/cancel`.
+    ProgressCancelled(ProgressToken),
 
     /// A look at a document against its base is done.
     Looked { ticket: Ticket, look: Box<Look> },

@@ -20,6 +20,7 @@ mod event;
 mod lifecycle;
 mod look;
 mod outbox;
+mod progress;
 mod settings;
 mod show;
 mod tasks;
@@ -78,6 +79,10 @@ where
         }
     })
     .custom_method("diffidence/text", backend::Backend::text)
+    .custom_method(
+        "window/workDoneProgress/cancel",
+        backend::Backend::cancel_progress,
+    )
     .custom_method("diffidence/setTask", backend::Backend::set_task)
     .finish();
     let Some(outbox) = parts else {

@@ -9,10 +9,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tower_lsp::Client;
 use tower_lsp::jsonrpc;
-use tower_lsp::lsp_types::notification::Notification;
+use tower_lsp::lsp_types::notification::{Notification, Progress};
+use tower_lsp::lsp_types::request::WorkDoneProgressCreate;
 use tower_lsp::lsp_types::{
     ConfigurationItem, Diagnostic, DidChangeWatchedFilesRegistrationOptions, FileSystemWatcher,
-    GlobPattern, MessageType, Registration, Url,
+    GlobPattern, MessageType, ProgressParams, ProgressToken, Registration, Url,
+    WorkDoneProgressCreateParams,
 };
 
 /// Time after which an answer of the client is no longer waited for.
@@ -54,6 +56,7 @@ enum Message {
     Status(Status),
     Log(MessageType, String),
     Show(MessageType, String),
+    Progress(ProgressParams),
 }
 
 /// Handle for talking to the client.
@@ -79,6 +82,9 @@ impl Outbox {
                     }
                     Message::Status(status) => writer.send_notification::<Status>(status).await,
                     Message::Log(kind, text) => writer.log_message(kind, text).await,
+                    Message::Progress(params) => {
+                        writer.send_notification::<Progress>(params).await;
+                    }
                     Message::Show(kind, text) => writer.show_message(kind, text).await,
                 }
             }
@@ -124,6 +130,28 @@ impl Outbox {
                 tracing::warn!("the client did not answer a refresh of the code lenses");
             }
             drop(events.send(Event::RefreshDone));
+        });
+    }
+
+    /// `$/progress`, under a token that the client agreed to.
+    pub(super) fn progress(&self, params: ProgressParams) {
+        self.send(Message::Progress(params));
+    }
+
+    /// Asks whether the client shows progress; [`Event::ProgressAnswered`] follows.
+    pub(super) fn create_progress(&self, token: ProgressToken) {
+        let client = self.client.clone();
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let params = WorkDoneProgressCreateParams {
+                token: token.clone(),
+            };
+            let answer =
+                patiently(
+                    async move { client.send_request::<WorkDoneProgressCreate>(params).await },
+                );
+            let agreed = matches!(answer.await, Some(Ok(())));
+            drop(events.send(Event::ProgressAnswered { token, agreed }));
         });
     }
 

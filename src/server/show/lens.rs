@@ -16,6 +16,7 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
     };
     Some(match &changed.score {
         Scoring::Waiting(_) => "scoring…".into(),
+        Scoring::Cancelled { .. } => "not scored: cancelled".into(),
         Scoring::Failed(reason) => format!("cannot score: {reason}"),
         Scoring::Done(verdict) => {
             let verdict = judge.judge_again(verdict, document.config.prior);
