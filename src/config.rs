@@ -36,6 +36,11 @@ pub struct Config {
     pub diagnostics: bool,
     /// Whether to score while typing, or only when a file is opened or saved.
     pub score_on_change: bool,
+    /// Whether the language server scores at all.
+    pub enable: bool,
+    /// Whether the language server also scores all changes of a repository as one, for status
+    /// bars. It costs as much again as the files do.
+    pub workspace_score: bool,
     /// Milliseconds without typing after which a changed file is scored.
     pub debounce_ms: u64,
     /// Threads that the model may use; half of the cores if none.
@@ -57,6 +62,8 @@ impl Default for Config {
             code_lens: true,
             diagnostics: true,
             score_on_change: true,
+            enable: true,
+            workspace_score: false,
             debounce_ms: 700,
             threads: None,
             idle_unload_seconds: 600,

@@ -1,6 +1,6 @@
 //! What the client can do, flat, and what this server offers it.
 
-use super::backend::{SET_TASK, SHOW_FILE};
+use super::backend::{SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
 use super::text::Encoding;
 use tower_lsp::lsp_types::{
     ClientCapabilities, CodeLensOptions, ExecuteCommandOptions, HoverProviderCapability,
@@ -82,7 +82,7 @@ impl Abilities {
                 }),
                 hover_provider: Some(HoverProviderCapability::Simple(true)),
                 execute_command_provider: Some(ExecuteCommandOptions {
-                    commands: vec![SHOW_FILE.into(), SET_TASK.into()],
+                    commands: vec![SHOW_FILE.into(), SET_TASK.into(), WORKSPACE_SCORE.into()],
                     ..ExecuteCommandOptions::default()
                 }),
                 ..ServerCapabilities::default()

@@ -6,6 +6,8 @@
 //! here only, and only for the version that is current. Each thing the server does to the outside
 //! is a call on the [`Outbox`].
 
+mod workspace;
+
 use super::abilities::Abilities;
 use super::document::{Changed, Document, Looking, Scoring, Standing};
 use super::event::{DocumentText, Event, File, Generation, Reply, Ticket};
@@ -17,6 +19,7 @@ use super::settings::Settings;
 use super::show;
 use super::tasks::{SetTask, TaskSet, Tasks};
 use super::watch::{Followed, Watcher};
+use super::workspace::Workspace;
 use crate::change::{Base, repository_places};
 use crate::config::Config;
 use crate::scoring::{
@@ -57,8 +60,12 @@ pub(super) struct Actor {
     watcher: Watcher,
     tasks: Tasks,
     progress: Progress,
+    workspaces: BTreeMap<PathBuf, Workspace>,
     clock: Generation,
+    /// What the client was told.
     status: Status,
+    /// The same but for what the settings say.
+    engine_status: Status,
     refresh: Refresh,
     /// Warnings that were already given.
     warned: HashSet<String>,
@@ -113,11 +120,10 @@ impl Actor {
             watcher,
             tasks: Tasks::default(),
             progress: Progress::default(),
+            workspaces: BTreeMap::new(),
             clock: Generation::default(),
-            status: Status {
-                state: StatusKind::Idle,
-                message: String::new(),
-            },
+            status: Status::idle(),
+            engine_status: Status::idle(),
             refresh: Refresh::Idle,
             warned: HashSet::new(),
         }
@@ -127,7 +133,8 @@ impl Actor {
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Event>) {
         loop {
             let looks = self.documents.values().filter_map(|doc| doc.due);
-            let due = looks.chain(self.progress.due()).min();
+            let due = looks.chain(self.progress.due()).chain(self.workspace_due());
+            let due = due.min();
             let pause = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -142,6 +149,7 @@ impl Actor {
                 () = pause => self.guarded(Self::look_at_due),
             }
             self.guarded(Self::show_progress);
+            self.guarded(Self::score_workspaces);
         }
         if let EngineSlot::Running(engine) = &self.engine {
             engine.abandon();
@@ -227,6 +235,16 @@ impl Actor {
                 drop(reply.send(answer));
             }
 
+            Event::ScoreWorkspace(place, reply) => self.ask_workspace(&place, reply),
+            Event::WorkspacePlaced { root, reply } => self.workspace_placed(root, reply),
+            Event::WorkspaceLooked { root, job, sight } => self.workspace_looked(root, job, sight),
+            Event::WorkspaceScored {
+                root,
+                job,
+                sight,
+                result,
+            } => self.workspace_scored(&root, job, &sight, result),
+
             Event::ProgressAnswered { token, agreed } => {
                 let pending = self.pending().len();
                 let step = self.progress.answered(token, agreed, pending);
@@ -276,6 +294,7 @@ impl Actor {
         let (_, warnings) = self.settings.resolve();
         self.warn_all(warnings);
         self.outbox.status(self.status.clone());
+        self.tell_status();
         let Abilities {
             register_settings,
             register_files,
@@ -329,6 +348,7 @@ impl Actor {
         let (config, warnings) = self.settings.resolve();
         self.warn_all(warnings);
         self.config = config;
+        self.tell_status();
         // The looks bring the settings to the documents, under those of their repositories.
         self.look_at_all();
     }
@@ -371,7 +391,7 @@ impl Actor {
             tracing::warn!(path = %file.path.display(), "changed without being open");
             return;
         };
-        document.change(version, changes, edition, self.abilities.encoding);
+        document.edit(version, changes, edition, self.abilities.encoding);
         if document.config.score_on_change {
             let pause = Duration::from_millis(document.config.debounce_ms);
             document.due = Some(Instant::now() + pause);
@@ -549,8 +569,10 @@ impl Actor {
         let again = matches!(document.looking, Looking::Running { again: true, .. });
         document.looking = Looking::No;
         document.config = look.config;
+        let mut repository = None;
         if let Some(places) = look.repository {
-            document.repository = Some(places.root.clone());
+            repository = Some(places.root.clone());
+            document.repository = repository.clone();
             let base = Base::parse(&document.config.base);
             self.watcher.follow(Followed::of(places, &base));
         }
@@ -560,10 +582,22 @@ impl Actor {
             document.seen = ticket.edition;
             document.unsaved = look.unsaved || !is_current;
             let request = document.see(look.sight, job);
-            if let (Some(request), EngineSlot::Running(engine)) = (request, &self.engine) {
-                submit(engine, &self.events, path.clone(), job, request);
+            let is_waiting = document.is_waiting();
+            if let EngineSlot::Running(engine) = &self.engine {
+                match request {
+                    Some(request) => {
+                        submit(engine, &self.events, path.clone(), job, request);
+                        self.put_off_workspaces();
+                    }
+                    None if is_waiting => {}
+                    // It was committed or taken back while it was scored, say.
+                    None => engine.cancel(&slot(path)),
+                }
             }
             self.show(path);
+            if let Some(root) = repository {
+                self.touch_workspace(&root);
+            }
         }
         if again {
             self.look_at(path, Urgency::Now);
@@ -601,6 +635,7 @@ impl Actor {
             .filter_map(|document| document.repository.as_deref())
             .collect();
         self.watcher.keep_only(&used);
+        self.drop_workspaces();
     }
 }
 
@@ -609,7 +644,7 @@ impl Actor {
     fn set_task(&mut self, params: &SetTask, reply: Reply<Result<TaskSet, String>>) {
         let given = self.tick();
         let task = params.description();
-        let place = match params.place() {
+        let place = match params.place.path() {
             Ok(place) => place,
             Err(problem) => return drop(reply.send(Err(problem))),
         };
@@ -725,6 +760,26 @@ impl Actor {
     }
 
     fn engine_state(&mut self, state: EngineState) {
+        self.engine_status = self.status_of(state);
+        self.tell_status();
+    }
+
+    fn tell_status(&mut self) {
+        let status = if self.config.enable {
+            self.engine_status.clone()
+        } else {
+            Status {
+                state: StatusKind::Off,
+                message: "turned off in the settings".into(),
+            }
+        };
+        if status != self.status {
+            self.status = status.clone();
+            self.outbox.status(status);
+        }
+    }
+
+    fn status_of(&mut self, state: EngineState) -> Status {
         let (state, message) = match state {
             EngineState::Idle => (StatusKind::Idle, String::new()),
             EngineState::Loading => (StatusKind::Loading, "loading the model".into()),
@@ -738,11 +793,7 @@ impl Actor {
                 (StatusKind::Degraded, reason)
             }
         };
-        let status = Status { state, message };
-        if status != self.status {
-            self.status = status.clone();
-            self.outbox.status(status);
-        }
+        Status { state, message }
     }
 }
 
@@ -750,10 +801,7 @@ impl Actor {
 impl Actor {
     /// The files that wait for a score.
     fn pending(&self) -> BTreeSet<&Path> {
-        let pending = self.documents.iter().filter(|(_, document)| {
-            matches!(&document.standing, Standing::Changed(changed)
-                if matches!(changed.score, Scoring::Waiting(_)))
-        });
+        let pending = self.documents.iter().filter(|(_, doc)| doc.is_waiting());
         pending.map(|(path, _)| path.as_path()).collect()
     }
 

@@ -23,6 +23,9 @@ pub(super) const SHOW_FILE: &str = "diffidence.showFile";
 /// The command that does what `diffidence/setTask` does; its argument is that request's.
 pub(super) const SET_TASK: &str = "diffidence.setTask";
 
+/// The command that scores all changes of a repository as one; its argument names it.
+pub(super) const WORKSPACE_SCORE: &str = "diffidence.workspaceScore";
+
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
     pub(super) events: mpsc::UnboundedSender<Event>,
@@ -65,6 +68,17 @@ impl Backend {
         answered(self.ask(|reply| Event::SetTask(params, reply)))
             .await?
             .map_err(Error::invalid_params)
+    }
+
+    /// The command's answer comes when the score is there, so it may take long.
+    async fn run_workspace_score(&self, argument: Option<Value>) -> Result<Option<Value>> {
+        let problem = |error| Error::invalid_params(format!("`{WORKSPACE_SCORE}`: {error}"));
+        let argument = argument.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let place = serde_json::from_value(argument).map_err(problem)?;
+        let score = answered(self.ask(|reply| Event::ScoreWorkspace(place, reply)))
+            .await?
+            .map_err(Error::invalid_params)?;
+        Ok(serde_json::to_value(score).ok())
     }
 
     async fn run_set_task(&self, argument: Option<Value>) -> Result<Option<Value>> {
@@ -156,6 +170,10 @@ impl LanguageServer for Backend {
     async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
         if params.command == SET_TASK {
             return self.run_set_task(params.arguments.into_iter().next()).await;
+        }
+        if params.command == WORKSPACE_SCORE {
+            let argument = params.arguments.into_iter().next();
+            return self.run_workspace_score(argument).await;
         }
         if params.command != SHOW_FILE {
             let problem = format!("unknown command `{}`", params.command);

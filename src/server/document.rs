@@ -115,7 +115,7 @@ impl Document {
     }
 
     /// Applies changes in their order.
-    pub(super) fn change(
+    pub(super) fn edit(
         &mut self,
         version: i32,
         changes: &[TextDocumentContentChangeEvent],
@@ -133,6 +133,20 @@ impl Document {
     /// Whether `standing` tells about the text as it is now.
     pub(super) fn is_current(&self) -> bool {
         self.seen == self.edition
+    }
+
+    /// The change, if there is one.
+    pub(super) fn change(&self) -> Option<&FileChange> {
+        match &self.standing {
+            Standing::Changed(changed) => Some(&changed.change),
+            _ => None,
+        }
+    }
+
+    /// Whether the engine has it.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(&self.standing, Standing::Changed(changed)
+            if matches!(changed.score, Scoring::Waiting(_)))
     }
 
     /// Whether it was edited since it was last looked at.

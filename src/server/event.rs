@@ -4,7 +4,8 @@
 //! these, so whatever the state does can be read in one place, in the order in which it happened.
 
 use super::look::Look;
-use super::tasks::{SetTask, TaskSet};
+use super::tasks::{Place, SetTask, TaskSet};
+use super::workspace::{self, ScoreReply};
 use crate::scoring::{EngineState, ScoreError, Verdict};
 use serde::Serialize;
 use serde_json::Value;
@@ -72,6 +73,27 @@ pub(super) enum Event {
         task: Option<Arc<str>>,
         root: Result<PathBuf, String>,
         reply: Reply<Result<TaskSet, String>>,
+    },
+
+    /// The command `diffidence.workspaceScore`.
+    ScoreWorkspace(Place, ScoreReply),
+    /// The repository that is to be scored as a whole was looked for.
+    WorkspacePlaced {
+        root: Result<PathBuf, String>,
+        reply: ScoreReply,
+    },
+    /// A look at a repository as a whole is done.
+    WorkspaceLooked {
+        root: PathBuf,
+        job: Generation,
+        sight: Result<workspace::Sight, String>,
+    },
+    /// The engine is done with a repository as a whole.
+    WorkspaceScored {
+        root: PathBuf,
+        job: Generation,
+        sight: Arc<workspace::Sight>,
+        result: Result<Verdict, ScoreError>,
     },
 
     /// The client answered whether it shows progress under a token, or took too long.

@@ -89,6 +89,16 @@ pub(super) fn look(question: &Question) -> Look {
         .config
         .clone()
         .overlaid_by_repository(&repository.root);
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    if !config.enable {
+        return Look {
+            sight: Sight::Unchanged,
+            unsaved,
+            repository: Some(repository),
+            config,
+            warnings,
+        };
+    }
     let options = ChangeOptions {
         base: Base::parse(&config.base),
         max_file_bytes: config.max_file_bytes,
@@ -110,7 +120,7 @@ pub(super) fn look(question: &Question) -> Look {
         unsaved,
         repository: Some(repository),
         config,
-        warnings: warnings.iter().map(ToString::to_string).collect(),
+        warnings,
     }
 }
 

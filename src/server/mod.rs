@@ -26,9 +26,11 @@ mod show;
 mod tasks;
 mod text;
 mod watch;
+mod workspace;
 
 pub use lifecycle::Ending;
 pub use outbox::{Status, StatusKind};
+pub use workspace::WorkspaceScore;
 
 use crate::config::Config;
 use crate::scoring::{Cache, Judge, Loader};

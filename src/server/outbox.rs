@@ -3,6 +3,7 @@
 //! Invariant: no method blocks or awaits, whatever the client does or fails to do.
 
 use super::event::Event;
+use super::workspace::WorkspaceScore;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub enum StatusKind {
     Idle,
     /// Nothing new can be scored.
     Degraded,
+    /// The settings say to score nothing.
+    Off,
 }
 
 impl Notification for Status {
@@ -57,6 +60,17 @@ enum Message {
     Log(MessageType, String),
     Show(MessageType, String),
     Progress(ProgressParams),
+    Workspace(WorkspaceScore),
+}
+
+impl Status {
+    /// Nothing to do.
+    pub(super) fn idle() -> Self {
+        Self {
+            state: StatusKind::Idle,
+            message: String::new(),
+        }
+    }
 }
 
 /// Handle for talking to the client.
@@ -84,6 +98,9 @@ impl Outbox {
                     Message::Log(kind, text) => writer.log_message(kind, text).await,
                     Message::Progress(params) => {
                         writer.send_notification::<Progress>(params).await;
+                    }
+                    Message::Workspace(score) => {
+                        writer.send_notification::<WorkspaceScore>(score).await;
                     }
                     Message::Show(kind, text) => writer.show_message(kind, text).await,
                 }
@@ -131,6 +148,11 @@ impl Outbox {
             }
             drop(events.send(Event::RefreshDone));
         });
+    }
+
+    /// `diffidence/workspaceScore`.
+    pub(super) fn workspace_score(&self, score: WorkspaceScore) {
+        self.send(Message::Workspace(score));
     }
 
     /// `$/progress`, under a token that the client agreed to.

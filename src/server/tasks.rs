@@ -16,6 +16,15 @@ use tower_lsp::lsp_types::{TextDocumentIdentifier, Url};
 pub(super) struct SetTask {
     /// The description; none, or nothing but white space, takes it back.
     pub(super) task: Option<String>,
+    /// The repository that it is for.
+    #[serde(flatten)]
+    pub(super) place: Place,
+}
+
+/// Names a repository in the parameters of requests and commands.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Place {
     /// A file of the repository.
     text_document: Option<TextDocumentIdentifier>,
     /// A folder of the repository, as a URI or an absolute path.
@@ -31,9 +40,9 @@ pub(super) struct TaskSet {
     pub(super) task: Option<String>,
 }
 
-impl SetTask {
+impl Place {
     /// A path in the repository that is meant, or `None` if none is named.
-    pub(super) fn place(&self) -> Result<Option<PathBuf>, String> {
+    pub(super) fn path(&self) -> Result<Option<PathBuf>, String> {
         if let Some(document) = &self.text_document {
             let uri = document.uri.clone();
             let problem = format!("`textDocument` is not a file: {uri}");
@@ -51,7 +60,9 @@ impl SetTask {
         let problem = format!("`root` is neither a file URI nor an absolute path: {root}");
         path.map(Some).ok_or(problem)
     }
+}
 
+impl SetTask {
     /// The description, if it says anything.
     pub(super) fn description(&self) -> Option<Arc<str>> {
         let task = self.task.as_deref().map(str::trim);
@@ -88,7 +99,7 @@ mod tests {
     fn check(params: serde_json::Value, place: Result<Option<&str>, &str>) {
         let params: SetTask = serde_json::from_value(params).unwrap();
         let expected = place.map(|path| path.map(PathBuf::from));
-        assert_eq!(params.place(), expected.map_err(str::to_owned));
+        assert_eq!(params.place.path(), expected.map_err(str::to_owned));
     }
 
     #[test]
