@@ -36,7 +36,8 @@ pub struct Config {
     /// Hunks that score below this are shown as low.
     #[cfg_attr(test, schemars(with = "f64", range(min = 0, max = 1)))]
     pub min_score: Probability,
-    /// What changes are compared with: `head`, `index`, or any revision that git understands.
+    /// What changes are compared with: `head`, `index`, any revision that git understands, or
+    /// `merge-base:` and a revision.
     pub base: String,
     /// File that says what the change is for, relative to the top of the repository and inside of
     /// it. Used if it exists. Only the editor's settings may name another place, by an absolute
@@ -50,6 +51,11 @@ pub struct Config {
     pub diagnostics: bool,
     /// Whether to score while typing, or only when a file is opened or saved.
     pub score_on_change: bool,
+    /// Whether the language server scores at all.
+    pub enable: bool,
+    /// Whether the language server also scores all changes of a repository as one, for status
+    /// bars. It costs as much again as the files do.
+    pub workspace_score: bool,
     /// Milliseconds without typing after which a changed file is scored.
     pub debounce_ms: u64,
     /// Threads that the model may use; half of the cores if none.
@@ -74,6 +80,8 @@ impl Default for Config {
             code_lens: true,
             diagnostics: true,
             score_on_change: true,
+            enable: true,
+            workspace_score: false,
             debounce_ms: 700,
             threads: None,
             idle_unload_seconds: 600,

@@ -1017,6 +1017,64 @@ fn other_bases_and_path_filters() {
     error(ChangeSet::of(repo.root(), &options), "unknown base \"-x\"");
 }
 
+/// Histories that part, merge, and part again.
+#[test]
+fn the_merge_base_is_that_of_git() {
+    let repo = Repo::new();
+    let git = |arguments: &[&str]| drop(repo.git(arguments));
+    repo.write("a.rs", "1\n").commit();
+    git(&["checkout", "--quiet", "-b", "topic"]);
+    repo.write("b.rs", "1\n")
+        .commit()
+        .write("b.rs", "2\n")
+        .commit();
+    git(&["checkout", "--quiet", "main"]);
+    repo.write("a.rs", "2\n").commit();
+    let check = |other: &str| {
+        let options = ChangeOptions {
+            base: Base::parse(&format!("merge-base:{other}")),
+            ..ChangeOptions::default()
+        };
+        let set = ChangeSet::of(repo.root(), &options).unwrap();
+        let expected = String::from_utf8(repo.git(&["merge-base", "HEAD", other])).unwrap();
+        assert_eq!(set.base_commit.as_deref(), Some(expected.trim()), "{other}");
+        set.files
+            .into_iter()
+            .map(|file| file.path)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(check("topic"), ["a.rs"]);
+    assert_eq!(check("main"), [""; 0]);
+    git(&["checkout", "--quiet", "topic"]);
+    assert_eq!(check("main"), ["b.rs"]);
+    git(&["merge", "--quiet", "--no-edit", "main"]);
+    assert_eq!(check("main"), ["b.rs"]);
+    git(&["checkout", "--quiet", "main"]);
+    assert_eq!(check("topic"), [""; 0]);
+    repo.write("c.rs", "1\n").commit();
+    assert_eq!(check("topic~1"), ["a.rs", "c.rs"]);
+
+    let options = |other: &str| ChangeOptions {
+        base: Base::parse(&format!("merge-base:{other}")),
+        ..ChangeOptions::default()
+    };
+    git(&["checkout", "--quiet", "--orphan", "lonely"]);
+    let set = ChangeSet::of(repo.root(), &options("main")).unwrap();
+    assert_eq!(
+        set.base_commit, None,
+        "before the first commit the base is empty"
+    );
+    repo.commit();
+    error(
+        ChangeSet::of(repo.root(), &options("main")),
+        "unknown base \"merge-base:main\": HEAD and it have no common commit",
+    );
+    error(
+        ChangeSet::of(repo.root(), &options("nothing")),
+        "unknown base \"nothing\"",
+    );
+}
+
 #[track_caller]
 fn error<T: std::fmt::Debug>(result: Result<T, diffidence::change::ChangeError>, expect: &str) {
     let message = result.expect_err("an error").to_string();

@@ -3,6 +3,8 @@
 //! Invariant: before the first commit the base is empty, not an error. This module must not know
 //! about the work tree.
 
+use std::fmt;
+
 use gix::ObjectId;
 use gix::bstr::{BStr, BString};
 use gix::index::entry::{Flags, Mode, Stage};
@@ -17,18 +19,46 @@ pub enum Base {
     Head,
     /// A commit named as `git rev-parse` understands it: a branch, a tag, `HEAD~2`, an id.
     Commit(String),
+    /// Where the history of HEAD and that of a commit part, as `git merge-base` finds it: what a
+    /// branch changes, whatever happened on the other one since.
+    MergeBase(String),
     /// What is staged, so that only unstaged changes count.
     Index,
 }
 
 impl Base {
-    /// The base that a setting names: `head`, `index`, or what `git rev-parse` understands.
+    /// The base that a setting names: `head`, `index`, `merge-base:` and a revision, or a revision
+    /// as `git rev-parse` understands it.
     #[must_use]
     pub fn parse(name: &str) -> Self {
         match name {
-            "head" => Self::Head,
+            "head" | "HEAD" => Self::Head,
             "index" => Self::Index,
-            revision => Self::Commit(revision.into()),
+            name => match name.strip_prefix("merge-base:") {
+                Some(revision) => Self::MergeBase(revision.into()),
+                None => Self::Commit(name.into()),
+            },
+        }
+    }
+
+    /// The revision that the base is found by, where it is not HEAD or the index.
+    #[must_use]
+    pub fn revision(&self) -> Option<&str> {
+        match self {
+            Self::Head | Self::Index => None,
+            Self::Commit(revision) | Self::MergeBase(revision) => Some(revision),
+        }
+    }
+}
+
+/// For a reader, after "against".
+impl fmt::Display for Base {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head => out.write_str("HEAD"),
+            Self::Index => out.write_str("the index"),
+            Self::Commit(name) => out.write_str(name),
+            Self::MergeBase(name) => write!(out, "the merge base with {name}"),
         }
     }
 }
@@ -61,7 +91,8 @@ impl Resolved {
                 entries: Entries::Index,
             }),
             Base::Head => Self::head(repo),
-            Base::Commit(name) => Self::commit(repo, name),
+            Base::Commit(name) => Self::of_commit(&commit(repo, name)?),
+            Base::MergeBase(name) => Self::merge_base(repo, name),
         }
     }
 
@@ -76,29 +107,43 @@ impl Resolved {
                 entries: Entries::None,
             });
         }
-        let commit = head.peel_to_commit().map_err(head_error)?;
-        let tree = commit.tree_id().map_err(head_error)?.detach();
-        Ok(Resolved {
-            commit: Some(commit.id.to_string()),
-            entries: Entries::Tree(tree),
-        })
+        Self::of_commit(&head.peel_to_commit().map_err(head_error)?)
     }
 
-    fn commit(repo: &Repo, name: &str) -> Result<Self, ChangeError> {
-        let unknown = |error: gix::Error| ChangeError::UnknownBase {
-            name: name.to_owned(),
-            why: OneLine::of(&error),
+    fn merge_base(repo: &Repo, name: &str) -> Result<Self, ChangeError> {
+        let other = commit(repo, name)?;
+        let head = Self::head(repo)?;
+        // Before the first commit.
+        let Some(id) = head
+            .commit
+            .as_ref()
+            .and_then(|id| id.parse::<ObjectId>().ok())
+        else {
+            return Ok(head);
         };
-        let object = repo
+        let unknown = |why: OneLine| ChangeError::UnknownBase {
+            name: format!("merge-base:{name}"),
+            why,
+        };
+        let parted = repo
             .git
-            .rev_parse_single(name)
-            .and_then(|id| id.object())
-            .map_err(unknown)?;
-        let commit = object.peel_to_commit().map_err(unknown)?;
-        let tree = commit.tree_id().map_err(unknown)?.detach();
+            .merge_base(id, other.id)
+            .map_err(|error| unknown(OneLine::of(&error)))?
+            .ok_or_else(|| unknown(OneLine::text("HEAD and it have no common commit")))?;
+        let commit = repo
+            .git
+            .find_commit(parted.detach())
+            .map_err(|error| unknown(OneLine::of(&error)))?;
+        Self::of_commit(&commit)
+    }
+
+    fn of_commit(commit: &gix::Commit<'_>) -> Result<Self, ChangeError> {
+        let tree = commit.tree_id().map_err(|error| ChangeError::Object {
+            why: OneLine::of(&error),
+        })?;
         Ok(Resolved {
             commit: Some(commit.id.to_string()),
-            entries: Entries::Tree(tree),
+            entries: Entries::Tree(tree.detach()),
         })
     }
 
@@ -151,6 +196,17 @@ impl Resolved {
     }
 }
 
+fn commit<'repo>(repo: &'repo Repo, name: &str) -> Result<gix::Commit<'repo>, ChangeError> {
+    repo.git
+        .rev_parse_single(name)
+        .and_then(|id| id.object())
+        .and_then(gix::Object::peel_to_commit)
+        .map_err(|error| ChangeError::UnknownBase {
+            name: name.to_owned(),
+            why: OneLine::of(&error),
+        })
+}
+
 /// The staged entry at a path; none if it is in conflict or only intended to be added.
 pub(super) fn staged(repo: &Repo, path: &BStr) -> Option<Tracked> {
     let entry = repo
@@ -178,4 +234,33 @@ fn entries_of(state: &gix::index::State) -> Vec<(BString, Tracked)> {
             (entry.path(state).to_owned(), tracked)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, base: Base, shown: &str) {
+        assert_eq!(Base::parse(name), base);
+        assert_eq!(base.to_string(), shown);
+    }
+
+    #[test]
+    fn a_base_is_named_as_git_names_it_or_by_what_it_is() {
+        check("head", Base::Head, "HEAD");
+        check("HEAD", Base::Head, "HEAD");
+        check("index", Base::Index, "the index");
+        check("main", Base::Commit("main".into()), "main");
+        check(
+            "merge-base:origin/main",
+            Base::MergeBase("origin/main".into()),
+            "the merge base with origin/main",
+        );
+        check(
+            "merge-base",
+            Base::Commit("merge-base".into()),
+            "merge-base",
+        );
+    }
 }

@@ -196,12 +196,9 @@ impl ChangeSet {
     /// What the change is measured against, for a reader: `HEAD (1a2b3c4)`.
     #[must_use]
     pub fn base_description(&self) -> String {
-        let name = match &self.base {
-            Base::Index => return "the index".into(),
-            Base::Head => "HEAD",
-            Base::Commit(name) => name,
-        };
+        let name = &self.base;
         match &self.base_commit {
+            None if *name == Base::Index => name.to_string(),
             None => format!("{name} (no commit yet)"),
             Some(commit) => format!("{name} ({})", commit.get(..7).unwrap_or(commit)),
         }

@@ -21,5 +21,5 @@ pub use change_set::{
 };
 pub use exclude::SkipReason;
 pub use patch::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange, Patch};
-pub use repo::{ChangeError, repository_root};
+pub use repo::{ChangeError, RepositoryPlaces, repository_places, repository_root};
 pub use unified::ParseError;

@@ -110,7 +110,7 @@ impl OneLine {
         Self::text(&causes.join(": "))
     }
 
-    fn text(text: &str) -> Self {
+    pub(super) fn text(text: &str) -> Self {
         OneLine(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
@@ -127,6 +127,32 @@ impl fmt::Display for OneLine {
 /// See [`ChangeError`]; no repository around the folder is one.
 pub fn repository_root(folder: &Path) -> Result<PathBuf, ChangeError> {
     Ok(Repo::discover(folder)?.root)
+}
+
+/// Where a repository keeps what its changes depend on. All paths are absolute and without
+/// symbolic links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryPlaces {
+    /// Top of the work tree.
+    pub root: PathBuf,
+    /// Holds HEAD and the index of this work tree.
+    pub git_dir: PathBuf,
+    /// Holds the refs; the same as `git_dir` but in a linked work tree.
+    pub common_dir: PathBuf,
+}
+
+/// The places of the repository that `folder` is in.
+///
+/// # Errors
+/// See [`ChangeError`]; no repository around the folder is one.
+pub fn repository_places(folder: &Path) -> Result<RepositoryPlaces, ChangeError> {
+    let repo = Repo::discover(folder)?;
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    Ok(RepositoryPlaces {
+        git_dir: real(repo.git.git_dir()),
+        common_dir: real(repo.git.common_dir()),
+        root: repo.root,
+    })
 }
 
 /// An open repository with a work tree.

@@ -28,7 +28,7 @@ pub(super) struct CheckArgs {
     /// Score as if started in DIR
     #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// What to compare with: head, index, or a revision such as main~3 [default: head]
+    /// What to compare with: head, index, a revision such as main~3, or merge-base:main [default: head]
     #[arg(long, value_name = "BASE")]
     base: Option<String>,
     /// Score what is staged, and not the work tree

@@ -1,9 +1,8 @@
 //! What the client can do, flat, and what this server offers it.
 
 use super::actions;
-use super::backend::SHOW_FILE;
+use super::backend::{SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
 use super::text::Encoding;
-use std::iter;
 use tower_lsp::lsp_types::{
     ClientCapabilities, CodeActionOptions, CodeActionProviderCapability, CodeLensOptions,
     ExecuteCommandOptions, HoverProviderCapability, InitializeResult, MarkupKind, SaveOptions,
@@ -25,6 +24,7 @@ pub(super) struct Abilities {
     pub(super) action_literals: bool,
     /// Whether an edit may say which version of a document it is for.
     pub(super) versioned_edits: bool,
+    pub(super) progress: bool,
 }
 
 impl Abilities {
@@ -54,6 +54,12 @@ impl Abilities {
                     .map(|files| files.dynamic_registration),
             ),
             markdown_hover: formats.is_none_or(|formats| formats.contains(&MarkupKind::Markdown)),
+            progress: flag(
+                client
+                    .window
+                    .as_ref()
+                    .map(|window| window.work_done_progress),
+            ),
             related_information: flag(
                 document
                     .and_then(|document| document.publish_diagnostics.as_ref())
@@ -96,7 +102,8 @@ impl Abilities {
                 )),
                 hover_provider: Some(HoverProviderCapability::Simple(true)),
                 execute_command_provider: Some(ExecuteCommandOptions {
-                    commands: iter::once(SHOW_FILE)
+                    commands: [SHOW_FILE, SET_TASK, WORKSPACE_SCORE]
+                        .into_iter()
                         .chain(actions::COMMANDS)
                         .map(Into::into)
                         .collect(),

@@ -7,16 +7,21 @@
 //! is a call on the [`Outbox`].
 
 mod act;
+mod workspace;
 
 use super::abilities::Abilities;
 use super::document::{Changed, Document, Looking, Scoring, Standing};
-use super::event::{DocumentText, Event, File, Generation, Ticket};
+use super::event::{DocumentText, Event, File, Generation, Reply, Ticket};
 use super::lifecycle::EndSignal;
-use super::look::{Look, Question, Sight, look};
+use super::look::{Look, Question, Sight, look, request};
 use super::outbox::{Outbox, Status, StatusKind};
+use super::progress::{Progress, Step};
 use super::settings::Settings;
 use super::show;
-use crate::change::{FileChange, Patch};
+use super::tasks::{SetTask, TaskSet, Tasks};
+use super::watch::{Followed, Watcher};
+use super::workspace::Workspace;
+use crate::change::{Base, repository_places};
 use crate::config::Config;
 use crate::review::Reviews;
 use crate::scoring::{
@@ -24,7 +29,7 @@ use crate::scoring::{
     Verdict,
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,8 +60,15 @@ pub(super) struct Actor {
     /// Documents that wait for a look, the most urgent first.
     to_look: VecDeque<PathBuf>,
     looks_running: usize,
+    watcher: Watcher,
+    tasks: Tasks,
+    progress: Progress,
+    workspaces: BTreeMap<PathBuf, Workspace>,
     clock: Generation,
+    /// What the client was told.
     status: Status,
+    /// The same but for what the settings say.
+    engine_status: Status,
     refresh: Refresh,
     /// Warnings that were already given.
     warned: HashSet<String>,
@@ -93,6 +105,10 @@ impl Actor {
             reviews,
             config,
         } = options;
+        let changed = events.clone();
+        let watcher = Watcher::new(Box::new(move |root| {
+            drop(changed.send(Event::RepositoryChanged(root)));
+        }));
         Self {
             events,
             outbox,
@@ -106,11 +122,13 @@ impl Actor {
             documents: BTreeMap::new(),
             to_look: VecDeque::new(),
             looks_running: 0,
+            watcher,
+            tasks: Tasks::default(),
+            progress: Progress::default(),
+            workspaces: BTreeMap::new(),
             clock: Generation::default(),
-            status: Status {
-                state: StatusKind::Idle,
-                message: String::new(),
-            },
+            status: Status::idle(),
+            engine_status: Status::idle(),
             refresh: Refresh::Idle,
             warned: HashSet::new(),
         }
@@ -119,7 +137,9 @@ impl Actor {
     /// Handles events until [`Event::Stop`].
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Event>) {
         loop {
-            let due = self.documents.values().filter_map(|doc| doc.due).min();
+            let looks = self.documents.values().filter_map(|doc| doc.due);
+            let due = looks.chain(self.progress.due()).chain(self.workspace_due());
+            let due = due.min();
             let pause = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -133,6 +153,8 @@ impl Actor {
                 },
                 () = pause => self.guarded(Self::look_at_due),
             }
+            self.guarded(Self::show_progress);
+            self.guarded(Self::score_workspaces);
         }
         if let EngineSlot::Running(engine) = &self.engine {
             engine.abandon();
@@ -172,6 +194,7 @@ impl Actor {
             Event::Saved(file) => self.saved(&file),
             Event::Closed(file) => self.closed(&file),
             Event::DiskChanged => self.look_at_all(),
+            Event::RepositoryChanged(root) => self.look_at_repository(&root),
             Event::SettingsChanged(value) => self.settings_changed(value),
             Event::SettingsPulled(value) => self.settings_known(value),
 
@@ -209,6 +232,38 @@ impl Actor {
                     text: doc.text.clone(),
                 });
                 drop(reply.send(text));
+            }
+
+            Event::SetTask(params, reply) => self.set_task(&params, reply),
+            Event::TaskPlaced {
+                given,
+                task,
+                root,
+                reply,
+            } => {
+                let answer = root.map(|root| self.take_task(root, given, task));
+                drop(reply.send(answer));
+            }
+
+            Event::ScoreWorkspace(place, reply) => self.ask_workspace(&place, reply),
+            Event::WorkspacePlaced { root, reply } => self.workspace_placed(root, reply),
+            Event::WorkspaceLooked { root, job, sight } => self.workspace_looked(root, job, sight),
+            Event::WorkspaceScored {
+                root,
+                job,
+                sight,
+                result,
+            } => self.workspace_scored(&root, job, &sight, result),
+
+            Event::ProgressAnswered { token, agreed } => {
+                let pending = self.pending().len();
+                let step = self.progress.answered(token, agreed, pending);
+                self.take_step(step);
+            }
+            Event::ProgressCancelled(token) => {
+                if self.progress.is_shown_as(&token) {
+                    self.cancel_scores();
+                }
             }
 
             Event::Looked { ticket, look } => self.looked(&ticket, *look),
@@ -249,6 +304,7 @@ impl Actor {
         let (_, warnings) = self.settings.resolve();
         self.warn_all(warnings);
         self.outbox.status(self.status.clone());
+        self.tell_status();
         let Abilities {
             register_settings,
             register_files,
@@ -302,6 +358,7 @@ impl Actor {
         let (config, warnings) = self.settings.resolve();
         self.warn_all(warnings);
         self.config = config;
+        self.tell_status();
         // The looks bring the settings to the documents, under those of their repositories.
         self.look_at_all();
     }
@@ -344,7 +401,7 @@ impl Actor {
             tracing::warn!(path = %file.path.display(), "changed without being open");
             return;
         };
-        document.change(version, changes, edition, self.abilities.encoding);
+        document.edit(version, changes, edition, self.abilities.encoding);
         if document.config.score_on_change {
             let pause = Duration::from_millis(document.config.debounce_ms);
             document.due = Some(Instant::now() + pause);
@@ -355,6 +412,11 @@ impl Actor {
     fn saved(&mut self, file: &File) {
         if let Some(document) = self.documents.get_mut(&file.path) {
             document.unsaved = false;
+            if let Standing::Changed(changed) = &mut document.standing
+                && let Scoring::Cancelled { saved } = &mut changed.score
+            {
+                *saved = true;
+            }
             self.show_lens(&file.path);
         }
         self.look_at_all();
@@ -364,6 +426,7 @@ impl Actor {
     fn closed(&mut self, file: &File) {
         if let Some(document) = self.documents.remove(&file.path) {
             self.clear(&file.path, &document);
+            self.unwatch_closed();
         }
     }
 
@@ -479,6 +542,7 @@ impl Actor {
             path,
             text: document.text.clone(),
             config: self.config.clone(),
+            tasks: self.tasks.clone(),
             engine,
             reviews: Arc::clone(&self.reviews),
         };
@@ -516,6 +580,13 @@ impl Actor {
         let again = matches!(document.looking, Looking::Running { again: true, .. });
         document.looking = Looking::No;
         document.config = look.config;
+        let mut repository = None;
+        if let Some(places) = look.repository {
+            repository = Some(places.root.clone());
+            document.repository = repository.clone();
+            let base = Base::parse(&document.config.base);
+            self.watcher.follow(Followed::of(places, &base));
+        }
         let is_current = ticket.edition == document.edition;
         // An older edition still tells more than nothing, unless a newer look is on its way.
         if is_current || !(again || document.due.is_some()) {
@@ -523,10 +594,22 @@ impl Actor {
             document.unsaved = look.unsaved || !is_current;
             let request = document.see(look.sight, job);
             document.reviewed = look.reviewed;
-            if let (Some(patch), EngineSlot::Running(engine)) = (request, &self.engine) {
-                submit(engine, &self.events, path.clone(), job, patch);
+            let is_waiting = document.is_waiting();
+            if let EngineSlot::Running(engine) = &self.engine {
+                match request {
+                    Some(request) => {
+                        submit(engine, &self.events, path.clone(), job, request);
+                        self.put_off_workspaces();
+                    }
+                    None if is_waiting => {}
+                    // It was committed or taken back while it was scored, say.
+                    None => engine.cancel(&slot(path)),
+                }
             }
             self.show(path);
+            if let Some(root) = repository {
+                self.touch_workspace(&root);
+            }
         }
         if again {
             self.look_at(path, Urgency::Now);
@@ -534,9 +617,96 @@ impl Actor {
     }
 }
 
+/// Watching repositories.
+impl Actor {
+    fn look_at_repository(&mut self, root: &Path) {
+        let paths: Vec<PathBuf> = self
+            .documents
+            .iter()
+            .filter(|(_, document)| match &document.repository {
+                Some(repository) => repository == root,
+                // It may turn out to be this one, by a look that began too early.
+                None => document.looking != Looking::No,
+            })
+            // What is being typed is looked at when it pauses, or when it is saved.
+            .filter(|(_, document)| {
+                let waits_for_save = !document.config.score_on_change && document.is_edited();
+                document.due.is_none() && !waits_for_save
+            })
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in paths {
+            self.look_at(&path, Urgency::Soon);
+        }
+    }
+
+    fn unwatch_closed(&mut self) {
+        let used: BTreeSet<&Path> = self
+            .documents
+            .values()
+            .filter_map(|document| document.repository.as_deref())
+            .collect();
+        self.watcher.keep_only(&used);
+        self.drop_workspaces();
+    }
+}
+
+/// Descriptions of what the changes are for.
+impl Actor {
+    fn set_task(&mut self, params: &SetTask, reply: Reply<Result<TaskSet, String>>) {
+        let given = self.tick();
+        let task = params.description();
+        let place = match params.place.path() {
+            Ok(place) => place,
+            Err(problem) => return drop(reply.send(Err(problem))),
+        };
+        let Some(path) = place else {
+            let root = self.only_repository();
+            let answer = root.map(|root| self.take_task(root, given, task));
+            return drop(reply.send(answer));
+        };
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            let root = repository_places(&path)
+                .map(|places| places.root)
+                .map_err(|error| error.to_string());
+            drop(events.send(Event::TaskPlaced {
+                given,
+                task,
+                root,
+                reply,
+            }));
+        });
+    }
+
+    /// The repository that is meant when none is named.
+    fn only_repository(&self) -> Result<PathBuf, String> {
+        let roots: BTreeSet<&PathBuf> = self
+            .documents
+            .values()
+            .filter_map(|document| document.repository.as_ref())
+            .collect();
+        match Vec::from_iter(roots).as_slice() {
+            [root] => Ok((*root).clone()),
+            [] => Err("no file of a repository is open: name a `textDocument` or a `root`".into()),
+            _ => Err(
+                "files of several repositories are open: name a `textDocument` or a `root`".into(),
+            ),
+        }
+    }
+
+    fn take_task(&mut self, root: PathBuf, given: Generation, task: Option<Arc<str>>) -> TaskSet {
+        if self.tasks.set(&root, given, task) {
+            self.look_at_repository(&root);
+        }
+        let task = self.tasks.of(&root).map(|task| task.to_string());
+        TaskSet { root, task }
+    }
+}
+
 impl Document {
-    /// Takes in how the document stands. Returns the patch if it must be scored, as `job`.
-    fn see(&mut self, sight: Sight, job: Generation) -> Option<Patch> {
+    /// Takes in how the document stands. Returns what must be scored, as `job`.
+    fn see(&mut self, sight: Sight, job: Generation) -> Option<ScoreRequest> {
         self.standing = match sight {
             Sight::Outside(reason) => {
                 tracing::debug!(uri = %self.uri, reason, "not in a repository");
@@ -545,34 +715,39 @@ impl Document {
             Sight::Unchanged => Standing::Quiet,
             Sight::Skipped(reason) => Standing::Skipped(reason),
             Sight::Failed(reason) => Standing::Failed(reason),
-            Sight::Changed { change, remembered } => {
-                return self.see_change(change, remembered, job);
+            Sight::Changed {
+                change,
+                task,
+                remembered,
+            } => {
+                let score = match remembered {
+                    Some(verdict) => Scoring::Done(verdict),
+                    None => Scoring::Waiting(job),
+                };
+                return self.see_change(Changed {
+                    change,
+                    task,
+                    score,
+                });
             }
         };
         None
     }
 
-    fn see_change(
-        &mut self,
-        change: FileChange,
-        remembered: Option<Verdict>,
-        job: Generation,
-    ) -> Option<Patch> {
+    fn see_change(&mut self, new: Changed) -> Option<ScoreRequest> {
         if let Standing::Changed(old) = &self.standing
-            && old.change == change
-            && !matches!(old.score, Scoring::Failed(_))
+            && (&old.change, &old.task) == (&new.change, &new.task)
+            && !matches!(
+                old.score,
+                Scoring::Failed(_) | Scoring::Cancelled { saved: true }
+            )
         {
             return None;
         }
-        let (score, patch) = match remembered {
-            Some(verdict) => (Scoring::Done(verdict), None),
-            None => {
-                let files = vec![change.clone()];
-                (Scoring::Waiting(job), Some(Patch { files }))
-            }
-        };
-        self.standing = Standing::Changed(Changed { change, score });
-        patch
+        let request = matches!(new.score, Scoring::Waiting(_))
+            .then(|| request(&new.change, new.task.as_deref()));
+        self.standing = Standing::Changed(new);
+        request
     }
 }
 
@@ -597,6 +772,26 @@ impl Actor {
     }
 
     fn engine_state(&mut self, state: EngineState) {
+        self.engine_status = self.status_of(state);
+        self.tell_status();
+    }
+
+    fn tell_status(&mut self) {
+        let status = if self.config.enable {
+            self.engine_status.clone()
+        } else {
+            Status {
+                state: StatusKind::Off,
+                message: "turned off in the settings".into(),
+            }
+        };
+        if status != self.status {
+            self.status = status.clone();
+            self.outbox.status(status);
+        }
+    }
+
+    fn status_of(&mut self, state: EngineState) -> Status {
         let (state, message) = match state {
             EngineState::Idle => (StatusKind::Idle, String::new()),
             EngineState::Loading => (StatusKind::Loading, "loading the model".into()),
@@ -610,10 +805,50 @@ impl Actor {
                 (StatusKind::Degraded, reason)
             }
         };
-        let status = Status { state, message };
-        if status != self.status {
-            self.status = status.clone();
-            self.outbox.status(status);
+        Status { state, message }
+    }
+}
+
+/// Progress.
+impl Actor {
+    /// The files that wait for a score.
+    fn pending(&self) -> BTreeSet<&Path> {
+        let pending = self.documents.iter().filter(|(_, doc)| doc.is_waiting());
+        pending.map(|(path, _)| path.as_path()).collect()
+    }
+
+    fn show_progress(&mut self) {
+        if !self.abilities.progress {
+            return;
+        }
+        let mut progress = std::mem::take(&mut self.progress);
+        let step = progress.update(&self.pending(), Instant::now());
+        self.progress = progress;
+        self.take_step(step);
+    }
+
+    fn take_step(&self, step: Option<Step>) {
+        match step {
+            None => {}
+            Some(Step::Create(token)) => self.outbox.create_progress(token),
+            Some(Step::Say(params)) => self.outbox.progress(params),
+        }
+    }
+
+    /// Gives up on everything that waits for a score. What the model is busy with may take a
+    /// moment to stop; its result no longer counts.
+    fn cancel_scores(&mut self) {
+        let pending: Vec<PathBuf> = self.pending().into_iter().map(Into::into).collect();
+        for path in pending {
+            if let EngineSlot::Running(engine) = &self.engine {
+                engine.cancel(&slot(&path));
+            }
+            if let Some(document) = self.documents.get_mut(&path)
+                && let Standing::Changed(changed) = &mut document.standing
+            {
+                changed.score = Scoring::Cancelled { saved: false };
+            }
+            self.show(&path);
         }
     }
 }
@@ -693,10 +928,9 @@ fn submit(
     events: &mpsc::UnboundedSender<Event>,
     path: PathBuf,
     job: Generation,
-    patch: Patch,
+    request: ScoreRequest,
 ) {
     let events = events.clone();
-    let request = ScoreRequest { patch, task: None };
     engine.submit(slot(&path), request, move |result| {
         drop(events.send(Event::Scored { path, job, result }));
     });

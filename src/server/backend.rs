@@ -6,6 +6,7 @@
 
 use super::actions::{ActionRequest, Order};
 use super::event::{DocumentText, Event, File, Reply};
+use super::tasks::{SetTask, TaskSet};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
@@ -14,7 +15,7 @@ use tower_lsp::lsp_types::{
     DidChangeConfigurationParams, DidChangeTextDocumentParams, DidChangeWatchedFilesParams,
     DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
     ExecuteCommandParams, Hover, HoverParams, InitializeParams, InitializeResult,
-    InitializedParams, TextDocumentIdentifier, Url,
+    InitializedParams, TextDocumentIdentifier, Url, WorkDoneProgressCancelParams,
 };
 use tower_lsp::{LanguageServer, async_trait};
 
@@ -23,6 +24,12 @@ pub(super) const SHOW_FILE: &str = "diffidence.showFile";
 
 /// `RequestFailed` of the protocol: the request was fine and could not be carried out.
 const REQUEST_FAILED: i64 = -32803;
+
+/// The command that does what `diffidence/setTask` does; its argument is that request's.
+pub(super) const SET_TASK: &str = "diffidence.setTask";
+
+/// The command that scores all changes of a repository as one; its argument names it.
+pub(super) const WORKSPACE_SCORE: &str = "diffidence.workspaceScore";
 
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
@@ -82,6 +89,38 @@ impl Backend {
             message: problem.into(),
             data: None,
         })
+    }
+}
+
+impl Backend {
+    /// `window/workDoneProgress/cancel`, which tower-lsp 0.20 does not know.
+    pub(super) async fn cancel_progress(&self, params: WorkDoneProgressCancelParams) {
+        self.send(Event::ProgressCancelled(params.token));
+    }
+
+    /// `diffidence/setTask`: what the changes of a repository are for.
+    pub(super) async fn set_task(&self, params: SetTask) -> Result<TaskSet> {
+        answered(self.ask(|reply| Event::SetTask(params, reply)))
+            .await?
+            .map_err(Error::invalid_params)
+    }
+
+    /// The command's answer comes when the score is there, so it may take long.
+    async fn run_workspace_score(&self, argument: Option<Value>) -> Result<Option<Value>> {
+        let problem = |error| Error::invalid_params(format!("`{WORKSPACE_SCORE}`: {error}"));
+        let argument = argument.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let place = serde_json::from_value(argument).map_err(problem)?;
+        let score = answered(self.ask(|reply| Event::ScoreWorkspace(place, reply)))
+            .await?
+            .map_err(Error::invalid_params)?;
+        Ok(serde_json::to_value(score).ok())
+    }
+
+    async fn run_set_task(&self, argument: Option<Value>) -> Result<Option<Value>> {
+        let problem = |error| Error::invalid_params(format!("`{SET_TASK}`: {error}"));
+        let params = serde_json::from_value(argument.unwrap_or_default()).map_err(problem)?;
+        let set = self.set_task(params).await?;
+        Ok(serde_json::to_value(set).ok())
     }
 }
 
@@ -168,6 +207,13 @@ impl LanguageServer for Backend {
     }
 
     async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
+        if params.command == SET_TASK {
+            return self.run_set_task(params.arguments.into_iter().next()).await;
+        }
+        if params.command == WORKSPACE_SCORE {
+            let argument = params.arguments.into_iter().next();
+            return self.run_workspace_score(argument).await;
+        }
         if params.command != SHOW_FILE {
             return self.obey(&params).await;
         }

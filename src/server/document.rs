@@ -9,6 +9,8 @@ use super::text::{Encoding, apply};
 use crate::change::FileChange;
 use crate::config::Config;
 use crate::scoring::Verdict;
+use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::time::Instant;
 use tower_lsp::lsp_types::{Diagnostic, TextDocumentContentChangeEvent, Url};
 
@@ -33,6 +35,8 @@ pub(super) struct Document {
     pub(super) seen: Generation,
     /// Settings in force, those of the repository included.
     pub(super) config: Config,
+    /// Top of the work tree that it is in, once that is known.
+    pub(super) repository: Option<PathBuf>,
     /// The title of the lens that the client was last offered.
     pub(super) title: Option<String>,
     /// The diagnostics that the client has, and for which version.
@@ -71,6 +75,8 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Changed {
     pub(super) change: FileChange,
+    /// What it is for, as far as the model is told.
+    pub(super) task: Option<Arc<str>>,
     pub(super) score: Scoring,
 }
 
@@ -81,6 +87,11 @@ pub(super) enum Scoring {
     Waiting(Generation),
     Done(Verdict),
     Failed(String),
+    /// The user did not want to wait. It stays so until the change is another one, or the file
+    /// is saved.
+    Cancelled {
+        saved: bool,
+    },
 }
 
 impl Document {
@@ -103,6 +114,7 @@ impl Document {
             reviewed: Reviewed::default(),
             seen: Generation::default(),
             config,
+            repository: None,
             title: None,
             published: None,
             published_title: None,
@@ -110,7 +122,7 @@ impl Document {
     }
 
     /// Applies changes in their order.
-    pub(super) fn change(
+    pub(super) fn edit(
         &mut self,
         version: i32,
         changes: &[TextDocumentContentChangeEvent],
@@ -128,6 +140,25 @@ impl Document {
     /// Whether `standing` tells about the text as it is now.
     pub(super) fn is_current(&self) -> bool {
         self.seen == self.edition
+    }
+
+    /// The change, if there is one.
+    pub(super) fn change(&self) -> Option<&FileChange> {
+        match &self.standing {
+            Standing::Changed(changed) => Some(&changed.change),
+            _ => None,
+        }
+    }
+
+    /// Whether the engine has it.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(&self.standing, Standing::Changed(changed)
+            if matches!(changed.score, Scoring::Waiting(_)))
+    }
+
+    /// Whether it was edited since it was last looked at.
+    pub(super) fn is_edited(&self) -> bool {
+        !self.is_current() && !matches!(self.standing, Standing::Unseen)
     }
 
     /// Whether a look with this ticket is the one that runs.

@@ -5,14 +5,17 @@
 
 use super::actions::{ActionRequest, Done, Order};
 use super::look::Look;
+use super::tasks::{Place, SetTask, TaskSet};
+use super::workspace::{self, ScoreReply};
 use crate::scoring::{EngineState, ScoreError, Verdict};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use tower_lsp::lsp_types::{
     CodeActionOrCommand, CodeLens, Hover, InitializeParams, InitializeResult, Position,
-    TextDocumentContentChangeEvent, Url,
+    ProgressToken, TextDocumentContentChangeEvent, Url,
 };
 
 /// Where the answer to a request goes. The handler waits for it; the actor never waits.
@@ -47,6 +50,8 @@ pub(super) enum Event {
     Closed(File),
     /// `workspace/didChangeWatchedFiles`: anything may differ on disk, the base included.
     DiskChanged,
+    /// The repository with this work tree changed: its HEAD, refs, index or settings.
+    RepositoryChanged(PathBuf),
     /// `workspace/didChangeConfiguration`, with the settings if the client pushes them.
     SettingsChanged(Value),
     /// The settings that the client was asked for.
@@ -66,6 +71,42 @@ pub(super) enum Event {
     Reviewed(Done),
     /// `diffidence/text`.
     Text(File, Reply<Option<DocumentText>>),
+
+    /// `diffidence/setTask`, and the command of that name.
+    SetTask(SetTask, Reply<Result<TaskSet, String>>),
+    /// The repository that a description is for was looked for.
+    TaskPlaced {
+        given: Generation,
+        task: Option<Arc<str>>,
+        root: Result<PathBuf, String>,
+        reply: Reply<Result<TaskSet, String>>,
+    },
+
+    /// The command `diffidence.workspaceScore`.
+    ScoreWorkspace(Place, ScoreReply),
+    /// The repository that is to be scored as a whole was looked for.
+    WorkspacePlaced {
+        root: Result<PathBuf, String>,
+        reply: ScoreReply,
+    },
+    /// A look at a repository as a whole is done.
+    WorkspaceLooked {
+        root: PathBuf,
+        job: Generation,
+        sight: Result<workspace::Sight, String>,
+    },
+    /// The engine is done with a repository as a whole.
+    WorkspaceScored {
+        root: PathBuf,
+        job: Generation,
+        sight: Arc<workspace::Sight>,
+        result: Result<Verdict, ScoreError>,
+    },
+
+    /// The client answered whether it shows progress under a token, or took too long.
+    ProgressAnswered { token: ProgressToken, agreed: bool },
+    /// `window/workDoneProgress/cancel`.
+    ProgressCancelled(ProgressToken),
 
     /// A look at a document against its base is done.
     Looked { ticket: Ticket, look: Box<Look> },

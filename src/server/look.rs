@@ -4,9 +4,10 @@
 //! It reads files and may take long, so it runs on a blocking thread and never in the actor.
 
 use super::actions::Reviewed;
+use super::tasks::Tasks;
 use crate::change::{
-    Base, ChangeError, ChangeOptions, ChangedFile, FileChange, Outcome, Patch, SkipReason,
-    change_of_file, repository_root,
+    Base, ChangeError, ChangeOptions, ChangedFile, FileChange, Outcome, Patch, RepositoryPlaces,
+    SkipReason, change_of_file, repository_places,
 };
 use crate::config::Config;
 use crate::review::Reviews;
@@ -21,6 +22,8 @@ pub(super) struct Question {
     pub(super) text: String,
     /// The user's settings, without those of the repository.
     pub(super) config: Config,
+    /// What the changes are for.
+    pub(super) tasks: Tasks,
     pub(super) engine: Arc<Engine>,
     pub(super) reviews: Arc<Reviews>,
 }
@@ -32,6 +35,8 @@ pub(super) struct Look {
     pub(super) unsaved: bool,
     /// What the user said about its hunks.
     pub(super) reviewed: Reviewed,
+    /// The repository it is in; `None` if there is none or it cannot be opened.
+    pub(super) repository: Option<RepositoryPlaces>,
     /// The settings in force for this document.
     pub(super) config: Config,
     /// What was passed over in the repository's settings.
@@ -51,6 +56,7 @@ pub(super) enum Sight {
     /// It has at least one hunk.
     Changed {
         change: FileChange,
+        task: Option<Arc<str>>,
         remembered: Option<Verdict>,
     },
 }
@@ -62,6 +68,7 @@ impl Look {
             sight: Sight::Failed(reason),
             unsaved: false,
             reviewed: Reviewed::default(),
+            repository: None,
             config,
             warnings: Vec::new(),
         }
@@ -71,19 +78,35 @@ impl Look {
 /// Looks.
 pub(super) fn look(question: &Question) -> Look {
     let unsaved = !is_on_disk(&question.path, &question.text);
-    let root = match repository_root(question.path.parent().unwrap_or(&question.path)) {
-        Ok(root) => root,
+    let folder = question.path.parent().unwrap_or(&question.path);
+    let repository = match repository_places(folder) {
+        Ok(repository) => repository,
         Err(error) => {
             return Look {
                 sight: Sight::of_error(&error),
                 unsaved,
                 reviewed: Reviewed::default(),
+                repository: None,
                 config: question.config.clone(),
                 warnings: Vec::new(),
             };
         }
     };
-    let (config, warnings) = question.config.clone().overlaid_by_repository(&root);
+    let (config, warnings) = question
+        .config
+        .clone()
+        .overlaid_by_repository(&repository.root);
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    if !config.enable {
+        return Look {
+            sight: Sight::Unchanged,
+            unsaved,
+            reviewed: Reviewed::default(),
+            repository: Some(repository),
+            config,
+            warnings,
+        };
+    }
     let options = ChangeOptions {
         base: Base::parse(&config.base),
         max_file_bytes: config.max_file_bytes,
@@ -94,33 +117,46 @@ pub(super) fn look(question: &Question) -> Look {
     let file = change_of_file(&question.path, Some(&question.text), &options);
     let reviewed = file
         .as_ref()
-        .map(|file| Reviewed::of(&file.outcome, &root, &question.reviews))
+        .map(|file| Reviewed::of(&file.outcome, &repository.root, &question.reviews))
         .unwrap_or_default();
     let sight = match file {
         Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => Sight::Unchanged,
-        Ok(file) => Sight::of(file.outcome, &question.engine),
+        Ok(file) => {
+            let task = question.tasks.of(&repository.root);
+            Sight::of(file.outcome, task, &question.engine)
+        }
         Err(error) => Sight::of_error(&error),
     };
     Look {
         sight,
         unsaved,
         reviewed,
+        repository: Some(repository),
         config,
-        warnings: warnings.iter().map(ToString::to_string).collect(),
+        warnings,
+    }
+}
+
+/// What the engine is asked about a change.
+pub(super) fn request(change: &FileChange, task: Option<&str>) -> ScoreRequest {
+    ScoreRequest {
+        patch: Patch {
+            files: vec![change.clone()],
+        },
+        task: task.map(Into::into),
     }
 }
 
 impl Sight {
-    fn of(outcome: Outcome, engine: &Engine) -> Self {
+    fn of(outcome: Outcome, task: Option<Arc<str>>, engine: &Engine) -> Self {
         match outcome {
             Outcome::Changed { change, .. } => {
-                let files = vec![change.clone()];
-                let request = ScoreRequest {
-                    patch: Patch { files },
-                    task: None,
-                };
-                let remembered = engine.remembered(&request);
-                Self::Changed { change, remembered }
+                let remembered = engine.remembered(&request(&change, task.as_deref()));
+                Self::Changed {
+                    change,
+                    task,
+                    remembered,
+                }
             }
             // Nobody expects a score for a file that git does not keep.
             Outcome::Unchanged { .. } | Outcome::Skipped(SkipReason::Ignored) => Self::Unchanged,

@@ -21,12 +21,17 @@ mod event;
 mod lifecycle;
 mod look;
 mod outbox;
+mod progress;
 mod settings;
 mod show;
+mod tasks;
 mod text;
+mod watch;
+mod workspace;
 
 pub use lifecycle::Ending;
 pub use outbox::{Status, StatusKind};
+pub use workspace::WorkspaceScore;
 
 use crate::config::Config;
 use crate::review::Reviews;
@@ -80,6 +85,11 @@ where
         }
     })
     .custom_method("diffidence/text", backend::Backend::text)
+    .custom_method(
+        "window/workDoneProgress/cancel",
+        backend::Backend::cancel_progress,
+    )
+    .custom_method("diffidence/setTask", backend::Backend::set_task)
     .finish();
     let Some(outbox) = parts else {
         return Ending::ClientGone;

@@ -3,16 +3,19 @@
 //! Invariant: no method blocks or awaits, whatever the client does or fails to do.
 
 use super::event::Event;
+use super::workspace::WorkspaceScore;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tower_lsp::Client;
 use tower_lsp::jsonrpc;
-use tower_lsp::lsp_types::notification::Notification;
+use tower_lsp::lsp_types::notification::{Notification, Progress};
+use tower_lsp::lsp_types::request::WorkDoneProgressCreate;
 use tower_lsp::lsp_types::{
     ConfigurationItem, Diagnostic, DidChangeWatchedFilesRegistrationOptions, FileSystemWatcher,
-    GlobPattern, MessageType, Registration, Url,
+    GlobPattern, MessageType, ProgressParams, ProgressToken, Registration, Url,
+    WorkDoneProgressCreateParams,
 };
 
 /// Time after which an answer of the client is no longer waited for.
@@ -42,6 +45,8 @@ pub enum StatusKind {
     Idle,
     /// Nothing new can be scored.
     Degraded,
+    /// The settings say to score nothing.
+    Off,
 }
 
 impl Notification for Status {
@@ -54,6 +59,18 @@ enum Message {
     Status(Status),
     Log(MessageType, String),
     Show(MessageType, String),
+    Progress(ProgressParams),
+    Workspace(WorkspaceScore),
+}
+
+impl Status {
+    /// Nothing to do.
+    pub(super) fn idle() -> Self {
+        Self {
+            state: StatusKind::Idle,
+            message: String::new(),
+        }
+    }
 }
 
 /// Handle for talking to the client.
@@ -79,6 +96,12 @@ impl Outbox {
                     }
                     Message::Status(status) => writer.send_notification::<Status>(status).await,
                     Message::Log(kind, text) => writer.log_message(kind, text).await,
+                    Message::Progress(params) => {
+                        writer.send_notification::<Progress>(params).await;
+                    }
+                    Message::Workspace(score) => {
+                        writer.send_notification::<WorkspaceScore>(score).await;
+                    }
                     Message::Show(kind, text) => writer.show_message(kind, text).await,
                 }
             }
@@ -124,6 +147,33 @@ impl Outbox {
                 tracing::warn!("the client did not answer a refresh of the code lenses");
             }
             drop(events.send(Event::RefreshDone));
+        });
+    }
+
+    /// `diffidence/workspaceScore`.
+    pub(super) fn workspace_score(&self, score: WorkspaceScore) {
+        self.send(Message::Workspace(score));
+    }
+
+    /// `$/progress`, under a token that the client agreed to.
+    pub(super) fn progress(&self, params: ProgressParams) {
+        self.send(Message::Progress(params));
+    }
+
+    /// Asks whether the client shows progress; [`Event::ProgressAnswered`] follows.
+    pub(super) fn create_progress(&self, token: ProgressToken) {
+        let client = self.client.clone();
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let params = WorkDoneProgressCreateParams {
+                token: token.clone(),
+            };
+            let answer =
+                patiently(
+                    async move { client.send_request::<WorkDoneProgressCreate>(params).await },
+                );
+            let agreed = matches!(answer.await, Some(Ok(())));
+            drop(events.send(Event::ProgressAnswered { token, agreed }));
         });
     }
 

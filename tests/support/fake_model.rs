@@ -5,14 +5,16 @@ use diffidence::change::{Hunk, LineKind, Patch};
 use diffidence::model::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
 use diffidence::scoring::{Judge, Loader};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What a test sees of the model and tells it.
 #[derive(Debug, Clone, Default)]
 pub struct FakeModel {
     /// Patches that were begun.
     pub begun: Arc<AtomicUsize>,
+    /// The task descriptions that came with them.
+    pub tasks: Arc<Mutex<Vec<Option<String>>>>,
     /// Patches with a `slow` line wait until this is set or they are cancelled.
     pub release: Arc<AtomicBool>,
     /// Whether loading fails.
@@ -84,10 +86,12 @@ impl RewardModel for Running {
     fn score(
         &mut self,
         patch: &Patch,
-        _: Option<&str>,
+        task: Option<&str>,
         cancel: &Cancel,
     ) -> Result<PatchLogits, ModelError> {
         self.model.begun.fetch_add(1, Ordering::SeqCst);
+        let told = task.map(str::to_owned);
+        self.model.tasks.lock().unwrap().push(told);
         let says = |word: &str| {
             let mut lines = patch.hunks().flat_map(|(_, hunk)| &hunk.lines);
             lines.any(|line| line.text.contains(word))

@@ -24,6 +24,8 @@ pub struct Setup {
     pub encodings: Value,
     /// Whether requests of the server are answered.
     pub answers: bool,
+    /// Whether it shows work done progress.
+    pub progress: bool,
     pub initialization_options: Value,
     /// Answer to `workspace/configuration`; the capability is offered if there is one.
     pub settings: Option<Value>,
@@ -44,6 +46,7 @@ impl Default for Setup {
         Self {
             encodings: json!(["utf-16"]),
             answers: true,
+            progress: false,
             initialization_options: json!({"debounceMs": 1}),
             settings: None,
             process_id: None,
@@ -145,6 +148,7 @@ impl Client {
             "workspaceFolders": null,
             "initializationOptions": setup.initialization_options,
             "capabilities": {
+                "window": {"workDoneProgress": setup.progress},
                 "general": {"positionEncodings": setup.encodings},
                 "workspace": {
                     "codeLens": {"refreshSupport": true},

@@ -3,9 +3,8 @@
 use super::super::actions::{ActionRequest, Done, Order, What, offered};
 use super::super::document::{Changed, Document};
 use super::super::event::Reply;
-use super::super::show;
 use super::*;
-use crate::change::LineKind;
+use crate::change::{Base, FileChange, LineKind, Patch};
 use crate::review::{EntryId, HunkId, Ignored, Label, Mark, Place, ReviewError, Scope, now};
 use serde_json::json;
 use tower_lsp::lsp_types::CodeActionOrCommand;
@@ -61,11 +60,7 @@ impl Actor {
             return Ok(Value::Null);
         };
         changed.score = Scoring::Waiting(job);
-        let files = vec![changed.change.clone()];
-        let request = ScoreRequest {
-            patch: Patch { files },
-            task: None,
-        };
+        let request = request(&changed.change, changed.task.as_deref());
         self.show_lens(path);
         let (events, path) = (self.events.clone(), path.to_owned());
         engine.submit_afresh(slot(&path), request, move |result| {
@@ -78,7 +73,7 @@ impl Actor {
     fn show_diff(&self, path: &Path) -> Result<Value, String> {
         let (document, changed) = self.changed_document(path)?;
         let change = &changed.change;
-        let base = show::base_name(&document.config);
+        let base = Base::parse(&document.config.base).to_string();
         let count = |kind| -> usize { change.hunks.iter().map(|hunk| hunk.count(kind)).sum() };
         let text = format!(
             "{}: {} lines added and {} removed in {} hunks against {base}",
@@ -144,7 +139,7 @@ impl Actor {
                     scope: scope_of(hunk.as_ref()),
                     label: *label,
                     patch: index.map_or_else(whole, patch),
-                    task: None,
+                    task: changed.task.as_deref().map(Into::into),
                     probability: score.probability,
                     logit: score.logit,
                     model: verdict.model.clone(),

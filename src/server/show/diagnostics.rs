@@ -37,7 +37,7 @@ pub(in crate::server) fn diagnostics(
     };
     let verdict = match &changed.score {
         Scoring::Waiting(_) => return None,
-        Scoring::Failed(_) => return Some(Vec::new()),
+        Scoring::Failed(_) | Scoring::Cancelled { .. } => return Some(Vec::new()),
         Scoring::Done(verdict) => judge.judge_again(verdict, document.config.prior),
     };
     if !document.config.diagnostics {

@@ -2,19 +2,21 @@
 
 use super::super::backend::SHOW_FILE;
 use super::super::document::{Document, Scoring, Standing};
+use crate::change::Base;
 use crate::scoring::{Judge, Score, hunks_to_check};
 use tower_lsp::lsp_types::{CodeLens, Command, Position, Range};
 
 /// What the lens says; `None` if the document has nothing to say.
 pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<String> {
-    let score = match &document.standing {
+    let changed = match &document.standing {
         Standing::Unseen | Standing::Quiet => return None,
         Standing::Skipped(reason) => return Some(format!("not scored: {reason}")),
         Standing::Failed(reason) => return Some(format!("cannot score: {reason}")),
-        Standing::Changed(changed) => &changed.score,
+        Standing::Changed(changed) => changed,
     };
-    Some(match score {
+    Some(match &changed.score {
         Scoring::Waiting(_) => "scoring…".into(),
+        Scoring::Cancelled { .. } => "not scored: cancelled".into(),
         Scoring::Failed(reason) => format!("cannot score: {reason}"),
         Scoring::Done(verdict) => {
             let verdict = judge.judge_again(verdict, document.config.prior);
@@ -24,13 +26,22 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
                 score.probability < min_score && !document.reviewed.is_ignored(*index)
             };
             let low = verdict.hunks.iter().enumerate().filter(is_low).count();
+            let base = match Base::parse(&document.config.base) {
+                Base::Head => String::new(),
+                base => format!(" · against {base}"),
+            };
+            let task = if changed.task.is_some() {
+                " · with task"
+            } else {
+                ""
+            };
             let to_check = hunks_to_check(low, verdict.hunks.len());
             let ignored = match document.reviewed.ignored_count() {
                 0 => String::new(),
                 n => format!(" · {n} ignored"),
             };
             format!(
-                "{} likely correct · {to_check}{ignored}{unsaved}",
+                "{} likely correct · {to_check}{ignored}{base}{task}{unsaved}",
                 verdict.patch.probability
             )
         }
