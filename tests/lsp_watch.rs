@@ -126,6 +126,8 @@ async fn checkout_stash_and_reset() {
     .await;
     repo.git(&["checkout", "--quiet", "main"]);
     repo.write("a.rs", EDITED);
+    // Files of the work tree are not watched, so what git does must come last.
+    repo.git(&["branch", "last"]);
     client.until_lens(&path, Some(LOW)).await;
     unsaved("stash", &["stash", "--quiet"]).await;
     repo.git(&["stash", "pop", "--quiet"]);
@@ -200,6 +202,8 @@ async fn a_repository_made_anew_is_followed() {
     repo.isolate();
     repo.write("a.rs", BASE).commit();
     repo.write("a.rs", EDITED);
+    // Files of the work tree are not watched, so what git does must come last.
+    repo.git(&["branch", "last"]);
     shows(&client, &path, true).await;
     then_shows(
         &client,
