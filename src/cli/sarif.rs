@@ -4,6 +4,7 @@
 //! they stand, and every file that was not judged is a notification.
 
 use super::report::{FileOutcome, Finding, HunkReport, Level, Report};
+use crate::scoring::HELP;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -13,8 +14,6 @@ use std::io::{self, Write};
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 const RULE: &str = "low-score";
-/// Where the README says how to read a score.
-const HELP: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#how-to-read-a-score");
 /// Stands for the top of the repository; whoever reads the report knows where that is.
 const ROOT: &str = "%SRCROOT%";
 

@@ -51,6 +51,9 @@ impl Verdict {
     }
 }
 
+/// Where the README says how to read a score; every output that has room for a link shows it.
+pub const HELP: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#how-to-read-a-score");
+
 /// How many hunks are worth a second look, in the words that every output uses.
 #[must_use]
 pub fn hunks_to_check(low: usize, all: usize) -> String {

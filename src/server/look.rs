@@ -96,7 +96,12 @@ pub(super) fn look(question: &Question) -> Look {
         .config
         .clone()
         .overlaid_by_repository(&repository.root);
-    let warnings = warnings.iter().map(ToString::to_string).collect();
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let task_of_file = config.task(&repository.root).unwrap_or_else(|warning| {
+        warnings.push(warning.to_string());
+        None
+    });
+    let task_of_file = task_of_file.map(Arc::from);
     if !config.enable {
         return Look {
             sight: Sight::Unchanged,
@@ -122,7 +127,7 @@ pub(super) fn look(question: &Question) -> Look {
     let sight = match file {
         Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => Sight::Unchanged,
         Ok(file) => {
-            let task = question.tasks.of(&repository.root);
+            let task = question.tasks.of(&repository.root).or(task_of_file);
             Sight::of(file.outcome, task, &question.engine)
         }
         Err(error) => Sight::of_error(&error),

@@ -3,14 +3,11 @@
 use super::super::document::{Document, Scoring, Standing};
 use super::super::text::{Encoding, GitLines, position_of};
 use super::runs::changed_runs;
-use crate::scoring::Judge;
+use crate::scoring::{HELP, Judge};
 use tower_lsp::lsp_types::{
     CodeDescription, Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location,
     NumberOrString, Range, Url,
 };
-
-/// Where the README says how to read a score.
-const HELP: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#how-to-read-a-score");
 
 const SOURCE: &str = "diffidence";
 const CODE: &str = "low-score";
