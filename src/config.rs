@@ -6,6 +6,7 @@
 use crate::calibration::Probability;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// The file that a repository may carry at its root.
@@ -15,19 +16,33 @@ pub const FILE_NAME: &str = "diffidence.toml";
 /// opened must not set them.
 const USER_ONLY: [&str; 1] = ["model"];
 
+/// A task description is cut by the renderer long before this, in bytes.
+pub const MAX_TASK_BYTES: u64 = 1 << 20;
+
 /// All settings. The names are those of the keys, in every source.
+///
+/// `editors/config.schema.json` is made from this by a test below; what is said here is what an
+/// editor shows for a key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(title = "Settings of Diffidence", description = ""))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
-    /// Folder of the model bundle; the bundled model if none.
+    /// Folder of the model bundle; the bundled model if none. Not read from `diffidence.toml`.
     pub model: Option<PathBuf>,
     /// Share of correct changes to assume before looking at one; the calibration's default if none.
+    #[cfg_attr(test, schemars(with = "Option<f64>", range(min = 0, max = 1)))]
     pub prior: Option<Probability>,
     /// Hunks that score below this are shown as low.
+    #[cfg_attr(test, schemars(with = "f64", range(min = 0, max = 1)))]
     pub min_score: Probability,
     /// What changes are compared with: `head`, `index`, any revision that git understands, or
     /// `merge-base:` and a revision.
     pub base: String,
+    /// File that says what the change is for, relative to the top of the repository and inside of
+    /// it. Used if it exists. Only the editor's settings may name another place, by an absolute
+    /// path.
+    pub task_file: Option<PathBuf>,
     /// Files larger than this many bytes are skipped.
     pub max_file_bytes: u64,
     /// Whether files show a code lens on their first line.
@@ -44,6 +59,7 @@ pub struct Config {
     /// Milliseconds without typing after which a changed file is scored.
     pub debounce_ms: u64,
     /// Threads that the model may use; half of the cores if none.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub threads: Option<usize>,
     /// Seconds without work after which the model is unloaded; 0 keeps it.
     pub idle_unload_seconds: u64,
@@ -54,10 +70,12 @@ impl Default for Config {
         Self {
             model: None,
             prior: None,
-            // 0.35 rather than 0.5: at the default prior of one half, half of all scores lie
-            // below 0.5, and a warning on every second hunk is soon ignored.
+            // At the default prior of one half, half of all scores lie below 0.5, and a warning on
+            // every second hunk is soon ignored. Below 0.35 lies about one hunk in nine of the
+            // agents' patches that the bundled model was tuned on.
             min_score: Probability::new(0.35).unwrap_or(Probability::HALF),
             base: "head".into(),
+            task_file: None,
             max_file_bytes: 1 << 20,
             code_lens: true,
             diagnostics: true,
@@ -107,43 +125,50 @@ impl Config {
     /// Lays `diffidence.toml` at the root of a repository over this configuration, if there is one.
     #[must_use]
     pub fn overlaid_by_repository(self, root: &Path) -> (Self, Vec<Warning>) {
-        let path = root.join(FILE_NAME);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return (self, Vec::new());
-            }
-            Err(error) => {
-                let warning = format!("{FILE_NAME}: cannot read it: {error}");
-                return (self, vec![Warning(warning)]);
-            }
+        let (table, mut warnings) = repository_table(root);
+        let (config, others) = self.overlaid(&Value::Object(table), FILE_NAME);
+        warnings.extend(others);
+        (config, warnings)
+    }
+
+    /// The description of what the change is for, if [`Config::task_file`] names a file that
+    /// exists and is not blank.
+    ///
+    /// # Errors
+    /// If there is a file that cannot be used, or that lies outside of the repository although it
+    /// is named by a relative path.
+    pub fn task(&self, root: &Path) -> Result<Option<String>, Warning> {
+        let Some(named) = &self.task_file else {
+            return Ok(None);
         };
-        let mut table = match toml::from_str::<Map<String, Value>>(&text) {
-            Ok(table) => table,
-            Err(error) => {
-                let place = error.span().map_or(0, |span| {
-                    text.get(..span.start)
-                        .unwrap_or_default()
-                        .lines()
-                        .count()
-                        .max(1)
-                });
-                let message = error.message();
-                let warning = format!("{FILE_NAME}: line {place}: {message}; the file is ignored");
-                return (self, vec![Warning(warning)]);
-            }
+        let problem =
+            |what: &str| Warning(format!("`taskFile`: {} {what}; not used", named.display()));
+        let path = match root.join(named).canonicalize() {
+            Ok(path) => path,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(problem(&format!("cannot be read: {error}"))),
         };
-        let mut refused = Vec::new();
-        for key in USER_ONLY {
-            if table.remove(key).is_some() {
-                refused.push(Warning(format!(
-                    "{FILE_NAME}: `{key}` is only read from the editor's settings or a flag"
-                )));
-            }
+        // A link in a repository that was merely opened must not lead to other files.
+        let inside = root.canonicalize().is_ok_and(|root| path.starts_with(root));
+        if named.is_relative() && !inside {
+            return Err(problem("leads out of the repository"));
         }
-        let (config, warnings) = self.overlaid(&Value::Object(table), FILE_NAME);
-        refused.extend(warnings);
-        (config, refused)
+        let read = || {
+            let mut bytes = Vec::new();
+            if std::fs::metadata(&path)?.is_file() {
+                let file = std::fs::File::open(&path)?;
+                file.take(MAX_TASK_BYTES + 1).read_to_end(&mut bytes)?;
+                Ok(bytes)
+            } else {
+                Err(std::io::Error::other("not a file"))
+            }
+        };
+        let bytes = read().map_err(|error| problem(&format!("cannot be read: {error}")))?;
+        if bytes.len() as u64 > MAX_TASK_BYTES {
+            return Err(problem("is larger than 1 MiB"));
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Some(text).filter(|text| !text.trim().is_empty()))
     }
 
     fn with(&self, key: &str, value: &Value) -> Result<Self, String> {
@@ -163,10 +188,58 @@ impl Config {
     }
 }
 
+/// The keys that `diffidence.toml` sets in a repository, without those that are passed over.
+#[must_use]
+pub fn repository_keys(root: &Path) -> Vec<String> {
+    let (table, _) = repository_table(root);
+    let defaults = Config::default();
+    let keys = table.into_iter();
+    keys.filter(|(key, value)| defaults.with(key, value).is_ok())
+        .map(|(key, _)| key)
+        .collect()
+}
+
+/// `diffidence.toml` without what a repository must not decide.
+fn repository_table(root: &Path) -> (Map<String, Value>, Vec<Warning>) {
+    let ignored = |warning| (Map::new(), vec![Warning(format!("{FILE_NAME}: {warning}"))]);
+    let text = match std::fs::read_to_string(root.join(FILE_NAME)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Default::default(),
+        Err(error) => return ignored(format!("cannot read it: {error}")),
+    };
+    let mut table = match toml::from_str::<Map<String, Value>>(&text) {
+        Ok(table) => table,
+        Err(error) => {
+            let place = error.span().map_or(0, |span| {
+                let before = text.get(..span.start).unwrap_or_default();
+                before.lines().count().max(1)
+            });
+            let message = error.message();
+            return ignored(format!("line {place}: {message}; the file is ignored"));
+        }
+    };
+    let mut warnings = Vec::new();
+    for key in USER_ONLY {
+        if table.remove(key).is_some() {
+            warnings.push(Warning(format!(
+                "{FILE_NAME}: `{key}` is only read from the editor's settings or a flag"
+            )));
+        }
+    }
+    let task_file = table.get("taskFile").and_then(Value::as_str);
+    if task_file.is_some_and(|path| !Path::new(path).is_relative()) {
+        table.remove("taskFile");
+        warnings.push(Warning(format!(
+            "{FILE_NAME}: `taskFile` must be relative to the top of the repository"
+        )));
+    }
+    (table, warnings)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use expect_test::{Expect, expect};
+    use expect_test::{Expect, expect, expect_file};
     use serde_json::json;
 
     fn check(value: &Value, expect: Expect) -> Config {
@@ -223,5 +296,96 @@ mod tests {
             "{}",
             warnings[0]
         );
+    }
+
+    #[test]
+    fn a_task_file_is_read_only_inside_the_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("repo");
+        std::fs::create_dir_all(root.join("folder")).unwrap();
+        std::fs::write(folder.path().join("secret"), "secret").unwrap();
+        std::fs::write(root.join("task.md"), "Subtract.\n").unwrap();
+        std::fs::write(root.join("blank.md"), " \n").unwrap();
+        std::fs::write(root.join("big.md"), vec![b'x'; MAX_TASK_BYTES as usize + 1]).unwrap();
+        let task = |toml: &str| {
+            std::fs::write(root.join(FILE_NAME), format!("taskFile = '{toml}'")).unwrap();
+            let (config, warnings) = Config::default().overlaid_by_repository(&root);
+            match warnings.first() {
+                Some(warning) => warning.to_string(),
+                None => match config.task(&root) {
+                    Ok(task) => format!("{task:?}"),
+                    Err(warning) => warning.to_string(),
+                },
+            }
+        };
+        assert_eq!(task("task.md"), r#"Some("Subtract.\n")"#);
+        assert_eq!(task("absent.md"), "None");
+        assert_eq!(task("blank.md"), "None");
+        let outside = folder.path().join("secret");
+        let absolute = task(outside.to_str().unwrap());
+        assert!(
+            absolute.contains("`taskFile` must be relative"),
+            "{absolute}"
+        );
+        for (path, problem) in [
+            ("../secret", "leads out of the repository"),
+            ("folder", "cannot be read: not a file"),
+            ("big.md", "is larger than 1 MiB"),
+        ] {
+            let expected = format!("`taskFile`: {path} {problem}; not used");
+            assert_eq!(task(path), expected);
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+            assert!(task("link").contains("leads out of the repository"));
+        }
+        let settings = Config {
+            task_file: Some(outside),
+            ..Config::default()
+        };
+        assert_eq!(settings.task(&root), Ok(Some("secret".into())));
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_settings() {
+        let mut schema = schemars::schema_for!(Config).to_value();
+        let keys = schema["properties"].as_object_mut().unwrap();
+        for (_, key) in keys.iter_mut() {
+            // Lines are broken for readers of the source.
+            key["description"] = json!(key["description"].as_str().unwrap().replace('\n', " "));
+        }
+        // If this fails, run the test again with UPDATE_EXPECT=1 and commit the file.
+        expect_file!["../editors/config.schema.json"].assert_eq(&format!("{schema:#}\n"));
+
+        let mut compiler = boon::Compiler::new();
+        compiler
+            .add_resource("config.json", schema.clone())
+            .unwrap();
+        let mut schemas = boon::Schemas::new();
+        let index = compiler.compile("config.json", &mut schemas).unwrap();
+        let is_valid = |value: &Value| schemas.validate(value, index).is_ok();
+        assert!(is_valid(&serde_json::to_value(Config::default()).unwrap()));
+        assert!(is_valid(&json!({"minScore": 0.2, "taskFile": "a"})));
+        for wrong in [
+            json!({"minscore": 0.2}),
+            json!({"minScore": 1.1}),
+            json!({"prior": -0.1}),
+            json!({"threads": 0}),
+            json!({"base": 1}),
+        ] {
+            assert!(!is_valid(&wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_key() {
+        let readme = include_str!("../README.md");
+        let Value::Object(keys) = serde_json::to_value(Config::default()).unwrap() else {
+            panic!("settings are an object");
+        };
+        for key in keys.keys() {
+            assert!(readme.contains(&format!("`{key}`")), "{key}");
+        }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Data moves through the rooms in one direction: [`change`] says what changed against the base,
 //! [`model`] turns a patch into logits, [`calibration`] turns logits into probabilities,
-//! [`scoring`] runs both off the caller's thread and remembers results, and [`server`] and [`cli`]
-//! show them. Each room knows only the types of the rooms before it.
+//! [`scoring`] runs both off the caller's thread and remembers results, [`review`] keeps what the
+//! user said about hunks, and [`server`] and [`cli`] show all of it. Each room knows only the types of the rooms before it.
 
 pub mod calibration;
 pub mod change;
 pub mod cli;
 pub mod config;
 pub mod model;
+pub mod review;
 pub mod scoring;
+mod sealed;
 pub mod server;

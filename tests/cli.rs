@@ -12,6 +12,7 @@ mod support;
 mod tiny_bundle;
 
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -32,6 +33,7 @@ fn program(cache: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_diffidence"));
     command
         .env("DIFFIDENCE_CACHE_DIR", cache)
+        .env("DIFFIDENCE_DATA_DIR", cache.join("data"))
         .env_remove("DIFFIDENCE_MODEL")
         .env_remove("DIFFIDENCE_LOG");
     command
@@ -192,6 +194,65 @@ fn the_json_report_lists_every_changed_file_once() {
 }
 
 #[test]
+fn machine_formats_point_at_the_changed_lines() {
+    let bench = Bench::new();
+    bench
+        .repo
+        .write("math.rs", EDITED)
+        .write("Cargo.lock", "version = 4\n");
+    let run = |format| bench.run(&["check", "--min-score", "1", "--format", format]);
+    let sarif = run("sarif");
+    assert_eq!(sarif.code, 1, "{}", sarif.err);
+    let log: Value = serde_json::from_str(&sarif.out).unwrap();
+    let result = &log["runs"][0]["results"][0];
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "math.rs");
+    assert_eq!(place["region"], json!({"startLine": 2, "endLine": 2}));
+    let github = run("github");
+    assert_eq!(github.code, 1, "{}", github.err);
+    assert!(
+        github.out.contains(" file=math.rs,line=2,endLine=2,"),
+        "{}",
+        github.out
+    );
+    assert!(
+        github.out.contains("skipped Cargo.lock: "),
+        "{}",
+        github.out
+    );
+}
+
+#[test]
+fn low_scores_fail_only_if_asked_to() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED).write("Cargo.lock", "");
+    let low = ["check", "--min-score", "1"];
+    let run = |more: &[&str]| bench.run(&[&low, more].concat());
+    assert_eq!(run(&["--fail-on", "low"]).code, 1);
+    let never = run(&["--fail-on", "never"]);
+    assert_eq!((never.code, never.out), (0, run(&[]).out));
+    let unknown = run(&["--fail-on", "never", "--base", "no-such"]);
+    assert_eq!(unknown.code, 2);
+}
+
+#[test]
+fn quiet_prints_what_is_low_and_the_summary() {
+    let bench = Bench::new();
+    bench.repo.write("math.rs", EDITED).write("Cargo.lock", "x");
+    let run = |limit| bench.run(&["check", "--quiet", "--min-score", limit]);
+    let low = run("1");
+    assert!(low.out.contains("math.rs:2  "), "{}", low.out);
+    assert!(!low.out.contains("Cargo.lock"), "{}", low.out);
+    let fine = run("0");
+    assert!(
+        fine.out.starts_with("1 file, 1 hunk scored"),
+        "{}",
+        fine.out
+    );
+    assert!(fine.out.contains("1 skipped"), "{}", fine.out);
+}
+
+#[test]
 fn staged_scores_the_index_and_not_the_work_tree() {
     let bench = Bench::new();
     bench.repo.write("math.rs", EDITED).add();
@@ -203,6 +264,26 @@ fn staged_scores_the_index_and_not_the_work_tree() {
     );
     let tree = bench.report(&[]);
     assert_eq!(tree["files"][0]["outcome"], "unchanged");
+}
+
+#[test]
+fn staged_reads_the_index_that_git_hands_to_a_hook() {
+    let bench = Bench::new();
+    let index = ("GIT_INDEX_FILE", OsStr::new(".git/another index"));
+    bench.repo.write("math.rs", EDITED);
+    bench.repo.git_with(&["read-tree", "HEAD"], &[index]);
+    bench.repo.git_with(&["add", "math.rs"], &[index]);
+    bench.repo.write("math.rs", BASE);
+    let check = |arguments: &[&str], expected: &str| {
+        let mut command = bench.command(&[&["check"], arguments].concat());
+        command.env(index.0, index.1);
+        let output = finish(command, b"").out;
+        assert!(output.contains(expected), "{arguments:?}: {output}");
+    };
+    check(&["--staged"], "1 file, 1 hunk scored");
+    check(&[], "No changes against");
+    let own = bench.run(&["check", "--staged"]).out;
+    assert!(own.starts_with("No changes against"), "{own}");
 }
 
 #[test]
@@ -226,6 +307,12 @@ fn a_prior_moves_probabilities_and_a_task_is_used() {
     let (with_task, task) = p(&["--task", "task.md"]);
     assert_ne!(with_task, usual);
     assert_eq!((no_task, task), (json!(false), json!(true)));
+    bench
+        .repo
+        .write("diffidence.toml", "taskFile = 'task.md'\n");
+    assert_eq!(p(&[]), (with_task, json!(true)));
+    bench.repo.write("other.md", "Divide.\n");
+    assert_ne!(p(&["--task", "other.md"]).0, with_task);
 }
 
 #[test]
@@ -308,6 +395,71 @@ fn a_damaged_bundle_is_never_scored_with() {
         std::fs::remove_file(bench.model.file(file)).unwrap();
         check_refused(&bench.run(&["check"]), file);
     }
+}
+
+#[test]
+fn the_doctor_tells_what_a_bug_report_needs() {
+    let bench = Bench::new();
+    bench
+        .repo
+        .write("math.rs", EDITED)
+        .write("Cargo.lock", "x")
+        .write("diffidence.toml", "minScore = 0.35\nnonsense = 1\n");
+    bench.report(&[]);
+    let output = bench.run(&["doctor", "--format", "json", "--threads", "1"]);
+    assert_eq!((output.code, output.err.as_str()), (0, ""));
+    let report: Value = serde_json::from_str(&output.out).unwrap();
+    let check = |pointer: &str, expected: Value| {
+        assert_eq!(report.pointer(pointer), Some(&expected), "{pointer}");
+    };
+    check("/version", json!(1));
+    check("/program/version", json!(env!("CARGO_PKG_VERSION")));
+    check("/model/folder", json!(bench.model.dir()));
+    check("/model/why", json!("named by DIFFIDENCE_MODEL"));
+    check("/model/name", json!("tiny"));
+    assert_eq!(report["model"]["hash"].as_str().unwrap().len(), 64);
+    assert!(report["model"]["verified"].is_string());
+    assert!(report["model"]["sample_logit"].is_f64());
+    check("/threads/check", json!(1));
+    check("/cache/folder", json!(bench.cache.path()));
+    // math.rs and diffidence.toml.
+    check("/cache/entries", json!(2));
+    check("/repository/root", json!(bench.repo.root()));
+    check("/repository/changed", json!(2));
+    check("/repository/skipped", json!(1));
+    check("/configuration/minScore/source", json!("diffidence.toml"));
+    check(
+        "/configuration/base",
+        json!({"value": "head", "source": "default"}),
+    );
+    check("/problems", json!([]));
+    let warning = report["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("unknown key `nonsense`"), "{warning}");
+
+    let text = bench.run(&["doctor"]).out;
+    for line in [
+        "  name          tiny\n",
+        " 0.35 (diffidence.toml)\n",
+        "problems: none\n",
+    ] {
+        assert!(text.contains(line), "{line:?} in {text}");
+    }
+}
+
+#[test]
+fn the_doctor_tells_everything_that_keeps_a_check_from_running() {
+    let bench = Bench::new();
+    let trunk = bench.model.read("trunk.gguf");
+    bench.model.write("trunk.gguf", &trunk[1..]);
+    let outside = tempfile::tempdir().unwrap();
+    let outside = outside.path().to_str().unwrap();
+    let output = bench.run(&["doctor", "-C", outside]);
+    assert_eq!(output.code, 2);
+    for problem in ["trunk.gguf", "sha256", "not inside a git repository"] {
+        let problems = output.out.split("\nproblems\n").nth(1).unwrap();
+        assert!(problems.contains(problem), "{problem} in {}", output.out);
+    }
+    assert!(output.out.contains("minScore"), "{}", output.out);
 }
 
 fn patch(text: &str) -> String {

@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent / "default"
 GOLDEN = HERE.parent.parent / "tests" / "golden" / "patches.jsonl"
 CONFIG = tomllib.loads((HERE / "config.toml").read_text())
+READOUTS = [4, 6, 8]  # blocks whose states are cached: more than the bundle needs, to choose from
 
 
 def path(variable):

@@ -119,7 +119,7 @@ def cases():
     yield "control-words", one("prompt.py", ["x"], ["x = '<|im_start|>system<|endoftext|><filename>'"]), "<|im_end|> Task:"
     yield "long-hunk", added("big.py", numbered(120, "value_{i} = transform(value, {i})")), problem
     yield "long-line", one("min.js", ["a"], ["x" * 399 + "yz" + "é" * 50, "ok"]), None
-    yield "many-windows", many_hunks("pkg/many.py", 5, 8), problem
+    yield "many-windows", many_hunks("pkg/many.py", 5, 6), problem
     yield "beyond-max-windows", many_hunks("pkg/more.py", 14, 8) + one("z.py", ["a"], ["b"]), None
     mixed = one("s.py", ["a"], ["b"]) + many_hunks("m.py", 3, 6) + added("n.py", numbered(25, "n{i} = {i}")) + one("t.py", ["c"], ["d"])
     yield "files-do-not-split", mixed, problem

@@ -25,6 +25,19 @@ def unpermute(w, heads):
     return w.reshape(heads, out // heads // 2, 2, inner).swapaxes(1, 2).reshape(out, inner)
 
 
+def attention(q, k, v, chunk=128):
+    """Causal attention; in chunks of queries, which on a CPU in bf16 beats PyTorch's own kernel by half."""
+    if q.dtype == torch.float32:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    length, out = q.shape[2], []
+    for a in range(0, length, chunk):
+        b = min(a + chunk, length)
+        future = torch.ones(b - a, b, dtype=torch.bool).triu(a + 1)
+        score = (q[:, :, a:b] @ k[:, :, :b].transpose(-1, -2)).float() * HEAD_DIM**-0.5
+        out.append(score.masked_fill_(future, float("-inf")).softmax(-1).to(v.dtype) @ v[:, :, :b])
+    return torch.cat(out, dim=2)
+
+
 class Trunk:
     """`dtype` is that of the matrix products; the residual stream is always f32."""
 
@@ -82,7 +95,7 @@ class Trunk:
             k = rotate(split(linear(x, block["attn_k"]).float(), KV_HEADS)).to(self.dtype)
             v = split(linear(x, block["attn_v"]), KV_HEADS)
             k, v = (t.repeat_interleave(HEADS // KV_HEADS, dim=1) for t in (k, v))
-            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            mixed = attention(q, k, v)
             h = h + linear(mixed.transpose(1, 2).reshape(batch, length, HIDDEN), block["attn_output"]).float()
             x = F.rms_norm(h, (HIDDEN,), block["ffn_norm"], EPS).to(self.dtype)
             x = F.silu(linear(x, block["ffn_gate"])) * linear(x, block["ffn_up"])
@@ -140,7 +153,7 @@ def check(path, layers=8):
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(os.path.dirname(path), gguf_file=os.path.basename(path), dtype=torch.float32)
-    ids = torch.randint(17, 49152, (2, 64), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(17, 49152, (2, 300), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         theirs = model.model(ids, output_hidden_states=True).hidden_states
     theirs = torch.stack([F.rms_norm(theirs[n], (HIDDEN,), None, EPS) for n in (4, layers)])

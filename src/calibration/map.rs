@@ -36,6 +36,29 @@ pub struct Calibration {
     pub notes: serde_json::Value,
 }
 
+/// What became of the hunks in one range of scores, in the data that a calibration was checked on.
+/// Scores are at the reference prior of the hunk map.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct ReliabilityBin {
+    /// Scores from here.
+    pub low: Probability,
+    /// Scores up to here.
+    pub high: Probability,
+    /// Number of hunks.
+    pub n: u32,
+    /// Number of hunks that were right.
+    pub right: u32,
+}
+
+impl ReliabilityBin {
+    /// The share of hunks that were right.
+    #[must_use]
+    pub fn share_right(&self) -> Probability {
+        let share = f64::from(self.right) / f64::from(self.n);
+        Probability::new(share).unwrap_or(Probability::HALF)
+    }
+}
+
 /// Why a calibration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
@@ -64,6 +87,21 @@ impl Platt {
 }
 
 impl Calibration {
+    /// The bin of `notes.hunk.bins` that holds a hunk's score at the reference prior; `None` if
+    /// the notes have no such bins, or an empty one.
+    #[must_use]
+    pub fn hunk_bin(&self, probability: Probability) -> Option<ReliabilityBin> {
+        let bins = self.notes.pointer("/hunk/bins")?.as_array()?;
+        bins.iter()
+            .filter_map(|bin| ReliabilityBin::deserialize(bin).ok())
+            .filter(|bin| bin.n > 0 && bin.right <= bin.n)
+            .find(|bin| {
+                // The last bin holds certainty too.
+                let is_below = probability < bin.high || bin.high.get() >= 1.0;
+                bin.low <= probability && is_below
+            })
+    }
+
     /// Reads and checks `calibration.json`.
     ///
     /// # Errors
@@ -123,6 +161,30 @@ mod tests {
         assert!(at(0.0, 0.68) > at(0.0, 0.2));
         assert!(at(1.0, 0.68) > at(0.5, 0.68));
         assert!((at(f64::MAX, 0.5) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn bins_are_read_from_the_notes_as_far_as_they_make_sense() {
+        let with = |notes: &str| {
+            let map = r#"{"slope":1,"intercept":0,"reference_prior":0.5}"#;
+            let json = format!(
+                r#"{{"schema":1,"id":"x","default_prior":0.5,"patch":{map},"hunk":{map},"notes":{notes}}}"#
+            );
+            Calibration::from_json(json.as_bytes()).unwrap()
+        };
+        let calibration = with(
+            r#"{"hunk":{"bins":[{"low":0.1,"high":0.2,"n":0,"right":0},
+                {"low":0.2,"high":0.3,"n":50,"right":12}, {"low":0.3,"high":0.4,"n":3,"right":0.5},
+                "x", {"low":0.9,"high":1.0,"n":10,"right":10}]}}"#,
+        );
+        let share = |score| calibration.hunk_bin(p(score)).map(|bin| bin.share_right());
+        assert_eq!(share(0.2), Some(p(0.24)));
+        assert_eq!(share(0.3), None);
+        assert_eq!(share(0.15), None);
+        assert_eq!(share(1.0), Some(p(1.0)));
+        for notes in ["null", "{}", r#"{"hunk":{"bins":7}}"#] {
+            assert_eq!(with(notes).hunk_bin(p(0.2)), None);
+        }
     }
 
     #[test]

@@ -9,6 +9,6 @@ pub mod metrics;
 pub mod prior;
 pub mod probability;
 
-pub use map::{Calibration, CalibrationError, Platt};
+pub use map::{Calibration, CalibrationError, Platt, ReliabilityBin};
 pub use prior::shift_prior;
 pub use probability::{Logit, Probability};

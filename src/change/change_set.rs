@@ -24,6 +24,9 @@ pub struct ChangeOptions {
     pub base: Base,
     /// The new state is what is staged, not the work tree; buffers are not looked at then.
     pub staged: bool,
+    /// Another index than the repository's own, absolute: git hands one to the hooks of
+    /// `git commit --all` and `git commit FILE`. Looked at by [`ChangeSet::of`].
+    pub index_file: Option<PathBuf>,
     /// Larger files are skipped, in bytes.
     pub max_file_bytes: u64,
     /// Longer files are skipped, in lines.
@@ -42,6 +45,7 @@ impl Default for ChangeOptions {
         ChangeOptions {
             base: Base::Head,
             staged: false,
+            index_file: None,
             max_file_bytes: 1024 * 1024,
             max_file_lines: 50_000,
             diff_time_limit: Duration::from_secs(1),
@@ -85,6 +89,8 @@ pub enum Outcome {
         change: FileChange,
         /// The blob in the base; none for an added file.
         base_blob: Option<BlobId>,
+        /// Whether the last line of the base has no terminator.
+        base_ends_open: bool,
         /// Lines of the new text; 0 for a deleted file.
         new_text_lines: u32,
     },
@@ -142,7 +148,7 @@ impl ChangeSet {
     /// # Errors
     /// See [`ChangeError`]. A single file that cannot be read is no error but skipped.
     pub fn of(path: &Path, options: &ChangeOptions) -> Result<ChangeSet, ChangeError> {
-        let repo = Repo::discover(path)?;
+        let repo = Repo::discover_with(path, options.index_file.as_deref())?;
         let base = Resolved::of(&repo, &options.base)?;
         let mut scan = Scan::new(&repo, &base, options.staged, options.max_file_bytes)?;
         if !options.staged {
@@ -424,6 +430,7 @@ fn compare(candidate: &Candidate, sides: &Sides, options: &ChangeOptions) -> Out
             hunks: diff.hunks,
         },
         base_blob: candidate.base.map(|base| BlobId(base.id.to_string())),
+        base_ends_open: !old.is_empty() && !old.ends_with('\n'),
         new_text_lines: line_count(&sides.new),
     }
 }

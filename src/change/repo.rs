@@ -182,6 +182,11 @@ pub(super) enum Content {
 impl Repo {
     /// Finds the repository that `path` is in. The path may be a file and need not exist.
     pub(super) fn discover(path: &Path) -> Result<Repo, ChangeError> {
+        Self::discover_with(path, None)
+    }
+
+    /// The same with another index than the repository's own.
+    pub(super) fn discover_with(path: &Path, index: Option<&Path>) -> Result<Repo, ChangeError> {
         let start = existing_directory(path).ok_or_else(|| ChangeError::NotARepository {
             path: path.to_owned(),
         })?;
@@ -190,8 +195,8 @@ impl Repo {
             ..Default::default()
         };
         let options = gix::sec::trust::Mapping {
-            full: options(),
-            reduced: options(),
+            full: options_with(index),
+            reduced: options_with(index),
         };
         let git = gix::ThreadSafeRepository::discover_opts(&start, assume_untrusted, options)
             .map_err(|error| open_error(path, &error))?
@@ -455,6 +460,15 @@ fn options() -> gix::open::Options {
     gix::open::Options::default()
         .permissions(permissions)
         .bail_if_untrusted(false)
+}
+
+fn options_with(index: Option<&Path>) -> gix::open::Options {
+    let overrides = index.map(|path| {
+        let mut value = BString::from("gitoxide.core.indexFile=");
+        value.extend_from_slice(path.as_os_str().as_encoded_bytes());
+        value
+    });
+    options().config_overrides(overrides)
 }
 
 fn open_error(path: &Path, error: &gix::Error) -> ChangeError {

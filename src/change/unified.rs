@@ -67,7 +67,20 @@ impl Patch {
     /// # Errors
     /// See [`ParseError`].
     pub fn from_unified(text: &[u8]) -> Result<Patch, ParseError> {
-        Parser::new(text).run()
+        Parser::new(text, Counts::FromHeader).run()
+    }
+
+    /// As [`Patch::from_unified`], for a diff that a language model typed: where the counts of a
+    /// hunk's header are wrong its body counts, as with `git apply --recount`. A diff that was cut
+    /// off in transfer cannot be told from one with wrong counts then.
+    ///
+    /// # Errors
+    /// See [`ParseError`].
+    pub fn from_typed_unified(text: &[u8]) -> Result<Patch, ParseError> {
+        match Self::from_unified(text) {
+            Err(ParseError::HunkBody { .. }) => Parser::new(text, Counts::FromBody).run(),
+            parsed => parsed,
+        }
     }
 
     /// Writes the patch as a unified diff with git's file headers. Reading it back gives the same
@@ -97,7 +110,15 @@ struct Draft {
     hunks: Vec<Hunk>,
 }
 
+/// What says how many lines a hunk has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    FromHeader,
+    FromBody,
+}
+
 struct Parser<'a> {
+    counts: Counts,
     /// The next line without its terminator; none at the end.
     next: Option<&'a [u8]>,
     /// 1-based number of the next line.
@@ -111,8 +132,9 @@ struct Parser<'a> {
 const DEV_NULL: &str = "/dev/null";
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a [u8]) -> Self {
+    fn new(text: &'a [u8], counts: Counts) -> Self {
         let mut parser = Parser {
+            counts,
             next: None,
             number: 0,
             rest: text,
@@ -201,16 +223,21 @@ impl<'a> Parser<'a> {
     }
 
     fn hunk(&mut self, number: usize, header: &[u8]) -> Result<(), ParseError> {
-        let (old, new) = hunk_ranges(header).ok_or(ParseError::HunkHeader { line: number })?;
+        let (mut old, mut new) =
+            hunk_ranges(header).ok_or(ParseError::HunkHeader { line: number })?;
         if self.draft.is_none() {
             return Err(ParseError::HunkWithoutFile { line: number });
         }
         let mut lines = Vec::new();
         let (mut old_found, mut new_found) = (0, 0);
-        while old_found < old.lines || new_found < new.lines {
+        let from_body = self.counts == Counts::FromBody;
+        while from_body || old_found < old.lines || new_found < new.lines {
             let Some(line) = self.next else {
                 break;
             };
+            if from_body && self.body_has_ended(line) {
+                break;
+            }
             let (kind, text) = match line.split_first() {
                 None => (LineKind::Context, line),
                 Some((b' ', text)) => (LineKind::Context, text),
@@ -224,7 +251,7 @@ impl<'a> Parser<'a> {
             };
             old_found += u32::from(kind != LineKind::Added);
             new_found += u32::from(kind != LineKind::Removed);
-            if old_found > old.lines || new_found > new.lines {
+            if !from_body && (old_found > old.lines || new_found > new.lines) {
                 break;
             }
             lines.push(Line {
@@ -232,6 +259,9 @@ impl<'a> Parser<'a> {
                 text: String::from_utf8_lossy(text).into_owned(),
             });
             self.advance();
+        }
+        if from_body {
+            (old.lines, new.lines) = (old_found, new_found);
         }
         let body = |side, expected, found| {
             if expected == found {
@@ -247,7 +277,11 @@ impl<'a> Parser<'a> {
         };
         body("new", new.lines, new_found)?;
         body("old", old.lines, old_found)?;
-        match self.next.and_then(<[u8]>::split_first) {
+        match self
+            .next
+            .filter(|_| !from_body)
+            .and_then(<[u8]>::split_first)
+        {
             Some((b'+', rest)) if !rest.starts_with(b"++ ") => {
                 body("new", new.lines, new_found.saturating_add(1))?;
             }
@@ -264,6 +298,13 @@ impl<'a> Parser<'a> {
             draft.hunks.push(hunk);
         }
         Ok(())
+    }
+
+    /// Whether `line`, the next one, is no part of a hunk whose counts are not to be trusted: the
+    /// header of the next file, or the signature below a mailed patch.
+    fn body_has_ended(&self, line: &[u8]) -> bool {
+        let next_file = line.starts_with(b"--- ") && self.rest.starts_with(b"+++ ");
+        next_file || line == b"-- " || line == b"--"
     }
 }
 
@@ -553,6 +594,32 @@ mod tests {
     }
 
     #[track_caller]
+    fn check_typed(text: &str, expect: &[(u32, u32)]) {
+        assert!(matches!(
+            Patch::from_unified(text.as_bytes()),
+            Err(ParseError::HunkBody { .. })
+        ));
+        let patch = Patch::from_typed_unified(text.as_bytes()).unwrap();
+        let counts = patch
+            .hunks()
+            .map(|(_, hunk)| (hunk.old.lines, hunk.new.lines));
+        assert_eq!(counts.collect::<Vec<_>>(), expect);
+    }
+
+    #[test]
+    fn wrong_counts_of_a_typed_diff_are_counted_again() {
+        let files = "--- a/x\n+++ b/x\n@@ -1,9 +1,1 @@\n a\n-b\n+c\n+d\n@@ -9 +9 @@\n-x\n+y\n\
+                     --- a/z\n+++ b/z\n@@ -1 +1 @@\n-p\n+q\n";
+        check_typed(files, &[(2, 3), (1, 1), (1, 1)]);
+        check_typed(
+            "--- a/x\n+++ b/x\n@@ -1 +1,9 @@\n-b\n+c\n-- \n2.39\n",
+            &[(1, 1)],
+        );
+        let error = Patch::from_typed_unified(b"no diff\n").unwrap_err();
+        assert_eq!(error, ParseError::NoDiff);
+    }
+
+    #[track_caller]
     fn check_file(text: &str, status: FileStatus, old: Option<&str>, new: Option<&str>) {
         let patch = parse(text);
         let file = &patch.files[0];
@@ -776,13 +843,13 @@ mod tests {
 
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Patch::from_unified(&bytes);
+            let _ = Patch::from_typed_unified(&bytes);
         }
 
         #[test]
         fn never_panics_on_near_diffs(lines in proptest::collection::vec(
             "diff --git (\"?[ab]/[x\\\\\" ]{0,4}\"? ?){0,3}|--- .{0,6}|\\+\\+\\+ .{0,6}|@@ -[0-9]{0,3},?[0-9]{0,2} \\+[0-9]{0,2}(,[0-9]{0,11})? @@|[ +-].{0,3}|rename (from|to) .{0,4}|new file mode|\\\\ No", 0..20)) {
-            let _ = Patch::from_unified(lines.join("\n").as_bytes());
+            let _ = Patch::from_typed_unified(lines.join("\n").as_bytes());
         }
     }
 }

@@ -2,24 +2,23 @@
 
 use super::model::{ModelArgs, PriorArg, engine, probability};
 use super::report::{FileOutcome, FileReport, Frame, Report, ScoredFile};
-use super::{Status, text};
+use super::{Status, github, sarif, text};
 use crate::calibration::Probability;
 use crate::change::{
     Base, ChangeOptions, ChangeSet, FileChange, Outcome, Patch, SkipReason, repository_root,
 };
-use crate::config::Config;
+use crate::config::{Config, MAX_TASK_BYTES};
+use crate::review::Reviews;
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// A diff larger than this is not a change that anybody reads.
 const MAX_DIFF_BYTES: u64 = 64 << 20;
-
-/// A task description is cut by the renderer long before this.
-const MAX_TASK_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
@@ -47,6 +46,15 @@ pub(super) struct CheckArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// What ends with exit code 1; what could not be judged ends with 2 either way
+    #[arg(long, value_enum, default_value = "low")]
+    fail_on: FailOn,
+    /// Only print what is low, what could not be scored, and the summary (text and github)
+    #[arg(short, long)]
+    quiet: bool,
+    /// Show ignored hunks as any other
+    #[arg(long)]
+    no_ignore: bool,
     #[command(flatten)]
     prior: PriorArg,
     #[command(flatten)]
@@ -55,8 +63,32 @@ pub(super) struct CheckArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
+    /// For people
     Text,
+    /// Everything, for programs
     Json,
+    /// Static Analysis Results Interchange Format 2.1.0, for code scanning
+    Sarif,
+    /// Workflow commands that GitHub shows as annotations
+    Github,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Something is below the threshold
+    Low,
+    /// Nothing: the scores are only shown
+    Never,
+}
+
+/// What there is to score, and the settings that hold for it.
+struct Found {
+    /// Top of the work tree; none for a diff.
+    root: Option<PathBuf>,
+    config: Config,
+    /// What the changes were compared with, for a reader.
+    base: String,
+    candidates: Vec<Candidate>,
 }
 
 /// A file of the change, with what is needed to report it.
@@ -69,25 +101,38 @@ enum CandidateOutcome {
     Changed {
         change: FileChange,
         new_lines: Option<u32>,
+        /// For each hunk whether the user ignores it; empty if that is not asked for.
+        ignored: Vec<bool>,
     },
     Unchanged(String),
     Skipped(String),
 }
 
 pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
-    let task = args
+    let mut task = args
         .task
         .as_deref()
         .map(|path| read_text(path, MAX_TASK_BYTES, "task description"))
         .transpose()?
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let (config, base, candidates) = match &args.diff {
+    let Found {
+        root,
+        config,
+        base,
+        candidates,
+    } = match &args.diff {
         Some(path) => from_diff(path, args)?,
         None => from_work_tree(args)?,
     };
+    if let (None, Some(root)) = (&task, root) {
+        task = config.task(&root).unwrap_or_else(|warning| {
+            tracing::warn!("{warning}");
+            None
+        });
+    }
     let min_score = config.min_score;
     let engine = engine(&args.model, &config)?;
-    let files = score(candidates, &engine, task.as_ref(), min_score)?;
+    let files = score(candidates, &engine, task.as_ref(), min_score, args.quiet)?;
     let judge = engine.judge();
     let frame = Frame {
         model: judge.identity().to_string(),
@@ -99,29 +144,32 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
     };
     let report = Report::new(frame, files);
     match args.format {
-        Format::Text => text::write(&report, out)?,
+        Format::Text => text::write(&report, args.quiet, out)?,
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)?;
         }
+        Format::Sarif => sarif::write(&report, out)?,
+        Format::Github => github::write(&report, args.quiet, out)?,
     }
     let counts = report.counts();
     Ok(if counts.failed > 0 {
         Status::Failed
-    } else if counts.low_hunks + counts.low_files > 0 {
+    } else if counts.low_hunks + counts.low_files > 0 && args.fail_on == FailOn::Low {
         Status::Low
     } else {
         Status::Fine
     })
 }
 
-fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> {
+fn from_work_tree(args: &CheckArgs) -> Result<Found> {
     let root = repository_root(&args.directory)?;
     let config = configuration(args, Some(&root));
     let base = args.base.as_deref().unwrap_or(&config.base);
     let options = ChangeOptions {
         base: Base::parse(base),
         staged: args.staged,
+        index_file: index_of_hook().filter(|_| args.staged),
         max_file_bytes: config.max_file_bytes,
         paths: args
             .paths
@@ -132,6 +180,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> 
     };
     let set = ChangeSet::of(&args.directory, &options)?;
     let base = set.base_description();
+    let reviews = Reviews::in_folder(Reviews::default_folder().filter(|_| !args.no_ignore));
     let candidates = set.files.into_iter().map(|file| Candidate {
         path: file.path,
         outcome: match file.outcome {
@@ -140,6 +189,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> 
                 new_text_lines,
                 ..
             } => CandidateOutcome::Changed {
+                ignored: reviews.ignored_of(&root, &change),
                 change,
                 new_lines: Some(new_text_lines),
             },
@@ -147,13 +197,25 @@ fn from_work_tree(args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> 
             Outcome::Skipped(reason) => CandidateOutcome::Skipped(reason.to_string()),
         },
     });
-    Ok((config, base, candidates.collect()))
+    let candidates = candidates.collect();
+    Ok(Found {
+        root: Some(root),
+        config,
+        base,
+        candidates,
+    })
 }
 
-fn from_diff(path: &Path, args: &CheckArgs) -> Result<(Config, String, Vec<Candidate>)> {
+fn from_diff(path: &Path, args: &CheckArgs) -> Result<Found> {
     let bytes = read_text(path, MAX_DIFF_BYTES, "diff")?;
+    let found = |candidates| Found {
+        root: None,
+        config: configuration(args, None),
+        base: "the diff's base".into(),
+        candidates,
+    };
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok((configuration(args, None), "the diff's base".into(), vec![]));
+        return Ok(found(Vec::new()));
     }
     let patch = Patch::from_unified(&bytes)
         .with_context(|| format!("cannot read the diff {}", path.display()))?;
@@ -167,11 +229,11 @@ fn from_diff(path: &Path, args: &CheckArgs) -> Result<(Config, String, Vec<Candi
             None => CandidateOutcome::Changed {
                 change,
                 new_lines: None,
+                ignored: Vec::new(),
             },
         },
     });
-    let config = configuration(args, None);
-    Ok((config, "the diff's base".into(), candidates.collect()))
+    Ok(found(candidates.collect()))
 }
 
 /// Defaults, then the repository's file, then the flags. Warnings go to the log.
@@ -196,16 +258,20 @@ fn score(
     engine: &Engine,
     task: Option<&String>,
     min_score: Probability,
+    quiet: bool,
 ) -> Result<Vec<FileReport>, ScoreError> {
-    let total = candidates.len();
-    let mut files = Vec::with_capacity(total);
-    let mut progress = Progress::new(total);
+    let mut files = Vec::with_capacity(candidates.len());
+    let progress = progress(candidates.len(), quiet);
     for candidate in candidates {
-        progress.advance();
+        progress.set_message(text::printable(&candidate.path));
         let outcome = match candidate.outcome {
             CandidateOutcome::Unchanged(reason) => FileOutcome::Unchanged { reason },
             CandidateOutcome::Skipped(reason) => FileOutcome::Skipped { reason },
-            CandidateOutcome::Changed { change, new_lines } => {
+            CandidateOutcome::Changed {
+                change,
+                new_lines,
+                ignored,
+            } => {
                 let request = ScoreRequest {
                     patch: Patch {
                         files: vec![change.clone()],
@@ -214,7 +280,8 @@ fn score(
                 };
                 match engine.score(Slot(candidate.path.clone()), request) {
                     Ok(verdict) => {
-                        let scored = ScoredFile::new(&change, &verdict, new_lines, min_score);
+                        let mut scored = ScoredFile::new(&change, &verdict, new_lines, min_score);
+                        scored.ignore(&ignored);
                         FileOutcome::Scored(scored)
                     }
                     // The other files would fail with the same words.
@@ -229,43 +296,30 @@ fn score(
             path: candidate.path,
             outcome,
         });
+        progress.inc(1);
     }
     Ok(files)
 }
 
-/// "scoring 3 of 12" on a terminal, nothing elsewhere.
-struct Progress {
-    done: usize,
-    total: usize,
-    shown: bool,
+/// The index that git hands to the hooks of a commit, when that is not the repository's own.
+fn index_of_hook() -> Option<PathBuf> {
+    let path = std::env::var_os("GIT_INDEX_FILE").filter(|path| !path.is_empty())?;
+    // Relative to the folder in which the hook was started.
+    std::path::absolute(path).ok()
 }
 
-impl Progress {
-    fn new(total: usize) -> Self {
-        Self {
-            done: 0,
-            total,
-            shown: std::io::stderr().is_terminal() && total > 1,
-        }
-    }
-
-    fn advance(&mut self) {
-        self.done += 1;
-        if self.shown {
-            let line = format!("\rscoring {} of {}", self.done, self.total);
-            // Progress that cannot be shown is no reason to stop.
-            drop(write!(std::io::stderr(), "{line}"));
-        }
-    }
-}
-
-/// Leaves an empty line for what is printed next.
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.shown {
-            drop(write!(std::io::stderr(), "\r\x1b[K"));
-        }
-    }
+/// A bar on a terminal, nothing elsewhere; it leaves an empty line for what is printed next.
+fn progress(files: usize, quiet: bool) -> ProgressBar {
+    let target = if quiet || files < 2 {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let style = ProgressStyle::with_template("scoring {bar:20} {pos} of {len}  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(files as u64), target)
+        .with_style(style)
+        .with_finish(ProgressFinish::AndClear)
 }
 
 fn read_text(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {

@@ -1,14 +1,18 @@
-//! The command line: one file for each command, reports as text and JSON, exit codes.
+//! The command line: one file for each command and each output format, exit codes.
 //!
 //! Invariant: a command ends with 0 (nothing under the threshold, or done), 1 (something is under
 //! the threshold) or 2 (could not be judged), and after 2 there is one line on standard error that
 //! says why and what to do. This room must not know the language server protocol.
 
 mod check;
+mod doctor;
 pub mod eval;
+mod github;
 mod model;
 pub mod records;
 mod report;
+mod review;
+mod sarif;
 mod score;
 mod text;
 
@@ -32,6 +36,10 @@ enum Command {
     Score(score::ScoreArgs),
     /// Measure a model, or scores made elsewhere, on labelled patches
     Eval(model::EvalCommand),
+    /// Say what a bug report needs, and whether a check could run here
+    Doctor(doctor::DoctorArgs),
+    /// List, undo or export what was said about hunks in an editor
+    Review(review::ReviewArgs),
     /// Serve an editor over standard input and output
     Lsp(LspArgs),
 }
@@ -84,6 +92,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args, &mut out),
         Command::Score(args) => score::run(&args, &mut out),
         Command::Eval(args) => model::run_eval(&args, &mut out),
+        Command::Doctor(args) => doctor::run(&args, &mut out),
+        Command::Review(args) => review::run(&args, &mut out),
         Command::Lsp(args) => {
             drop(out);
             return lsp(&args);

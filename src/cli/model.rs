@@ -7,6 +7,7 @@ use super::score;
 use crate::calibration::Probability;
 use crate::config::Config;
 use crate::model::{Bundle, RewardModel, Threads, locate};
+use crate::review::Reviews;
 use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader};
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
@@ -20,13 +21,13 @@ use std::sync::Arc;
 pub(super) struct ModelArgs {
     /// Folder of the model bundle [default: the bundled model]
     #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    pub(super) model: Option<PathBuf>,
     /// Threads that the model may use [default: all cores, half of them in an editor]
     #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    pub(super) threads: Option<NonZeroUsize>,
     /// Neither read nor write remembered scores
     #[arg(long)]
-    no_cache: bool,
+    pub(super) no_cache: bool,
 }
 
 /// The flag of commands that print probabilities.
@@ -86,7 +87,7 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
     })
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -109,6 +110,7 @@ pub(super) fn server_options(args: &ModelArgs, prior: &PriorArg) -> Result<Serve
         judge: opened.judge,
         cache: opened.cache,
         loader: opened.loader,
+        reviews: Reviews::in_folder(Reviews::default_folder()),
         config,
     })
 }

@@ -5,6 +5,9 @@ use crate::change::{FileChange, FileStatus, Hunk, LineKind};
 use crate::scoring::{Score, Verdict};
 use serde::Serialize;
 
+#[cfg(test)]
+pub(super) mod sample;
+
 /// Version of the JSON layout.
 const VERSION: u32 = 1;
 
@@ -46,11 +49,11 @@ pub(super) enum FileOutcome {
 
 #[derive(Debug, Serialize)]
 pub(super) struct ScoredFile {
-    status: FileStatus,
+    pub(super) status: FileStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     old_path: Option<String>,
     pub(super) probability: Probability,
-    logit: Logit,
+    pub(super) logit: Logit,
     pub(super) hunks: Vec<HunkReport>,
     tokens: usize,
     pub(super) truncated: bool,
@@ -67,8 +70,11 @@ pub(super) struct HunkReport {
     pub(super) first_line: u32,
     pub(super) last_line: u32,
     pub(super) probability: Probability,
-    logit: Logit,
+    pub(super) logit: Logit,
+    /// Below the threshold and not ignored.
     pub(super) low: bool,
+    /// The user does not want to be shown it again.
+    pub(super) ignored: bool,
     /// The added and removed lines with their markers.
     pub(super) changed: Vec<String>,
 }
@@ -80,9 +86,45 @@ pub(super) struct Counts {
     pub(super) hunks: usize,
     pub(super) low_hunks: usize,
     pub(super) low_files: usize,
+    pub(super) ignored: usize,
     pub(super) skipped: usize,
     pub(super) unchanged: usize,
     pub(super) failed: usize,
+}
+
+/// How much a low score asks to be looked at: the same two steps as in an editor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    /// Below half of the threshold.
+    Warning,
+    Note,
+}
+
+/// Something below the threshold: a hunk, or a file none of whose hunks is.
+pub(super) struct Finding<'a> {
+    pub(super) path: &'a str,
+    pub(super) file: &'a ScoredFile,
+    /// None if the file as a whole is meant.
+    pub(super) hunk: Option<&'a HunkReport>,
+    pub(super) probability: Probability,
+    pub(super) level: Level,
+}
+
+impl Finding<'_> {
+    /// The changed lines, 1-based, both included; none where there is no text to point at.
+    pub(super) fn lines(&self) -> Option<(u32, u32)> {
+        self.hunk
+            .filter(|_| self.file.status != FileStatus::Deleted)
+            .map(|hunk| (hunk.first_line, hunk.last_line))
+    }
+
+    pub(super) fn message(&self) -> String {
+        let what = if self.hunk.is_some() { "hunk" } else { "file" };
+        format!(
+            "{} likely correct: this {what} is worth a second look",
+            self.probability
+        )
+    }
 }
 
 /// What holds for the whole report.
@@ -117,7 +159,8 @@ impl Report {
                     counts.scored += 1;
                     counts.hunks += scored.hunks.len();
                     counts.low_hunks += scored.low_hunks();
-                    counts.low_files += usize::from(scored.probability < self.min_score);
+                    counts.low_files += usize::from(scored.is_low(self.min_score));
+                    counts.ignored += scored.ignored_hunks();
                 }
                 FileOutcome::Unchanged { .. } => counts.unchanged += 1,
                 FileOutcome::Skipped { .. } => counts.skipped += 1,
@@ -125,6 +168,33 @@ impl Report {
             }
         }
         counts
+    }
+
+    /// Everything below the threshold, in the order of the files and from top to bottom.
+    pub(super) fn findings(&self) -> Vec<Finding<'_>> {
+        let mut findings = Vec::new();
+        for FileReport { path, outcome } in &self.files {
+            let FileOutcome::Scored(file) = outcome else {
+                continue;
+            };
+            let finding = |hunk, probability: Probability| Finding {
+                path,
+                file,
+                hunk,
+                probability,
+                level: if probability.get() < self.min_score.get() / 2.0 {
+                    Level::Warning
+                } else {
+                    Level::Note
+                },
+            };
+            let low = file.hunks.iter().filter(|hunk| hunk.low);
+            findings.extend(low.map(|hunk| finding(Some(hunk), hunk.probability)));
+            if file.low_hunks() == 0 && file.is_low(self.min_score) {
+                findings.push(finding(None, file.probability));
+            }
+        }
+        findings
     }
 }
 
@@ -157,8 +227,27 @@ impl ScoredFile {
         }
     }
 
+    /// Takes the hunks that the user ignores out of the low ones.
+    pub(super) fn ignore(&mut self, ignored: &[bool]) {
+        for (hunk, &ignored) in self.hunks.iter_mut().zip(ignored) {
+            hunk.ignored = ignored;
+            hunk.low &= !ignored;
+        }
+    }
+
     pub(super) fn low_hunks(&self) -> usize {
         self.hunks.iter().filter(|hunk| hunk.low).count()
+    }
+
+    pub(super) fn ignored_hunks(&self) -> usize {
+        self.hunks.iter().filter(|hunk| hunk.ignored).count()
+    }
+
+    /// The score of a file in which hunks are ignored is about them too, so it is low only
+    /// together with a hunk that is not ignored.
+    pub(super) fn is_low(&self, min_score: Probability) -> bool {
+        let looked_at = self.ignored_hunks() > 0 && self.low_hunks() == 0;
+        self.probability < min_score && !looked_at
     }
 }
 
@@ -180,6 +269,7 @@ impl HunkReport {
             probability: score.probability,
             logit: score.logit,
             low: score.probability < min_score,
+            ignored: false,
             changed: changed.collect(),
         }
     }

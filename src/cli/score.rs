@@ -137,7 +137,7 @@ pub(super) struct Failure {
 
 /// Scores one record: the same for `score` and `eval`.
 pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure> {
-    let patch = Patch::from_unified(record.patch.as_bytes()).map_err(|error| Failure {
+    let patch = Patch::from_typed_unified(record.patch.as_bytes()).map_err(|error| Failure {
         code: "bad-patch",
         message: error.to_string(),
     })?;

@@ -1,7 +1,7 @@
 //! A report as text for a terminal: low-scoring hunks with their lines, one line for everything
 //! else, and a summary that is never missing.
 
-use super::report::{Counts, FileOutcome, HunkReport, Report, ScoredFile};
+use super::report::{Counts, FileOutcome, FileReport, HunkReport, Report, ScoredFile};
 use crate::scoring::hunks_to_check;
 use anstyle::{AnsiColor, Style};
 use std::io::{self, Write};
@@ -16,9 +16,19 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 /// Changed lines of a hunk that are shown before the rest is counted.
 const SHOWN_LINES: usize = 20;
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    for file in &report.files {
-        let path = &file.path;
+/// Writes everything, or if `quiet` only what is low or could not be scored, and the summary.
+pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Result<()> {
+    let shown = |file: &&FileReport| match &file.outcome {
+        FileOutcome::Scored(scored) => {
+            !quiet || scored.low_hunks() > 0 || scored.is_low(report.min_score)
+        }
+        FileOutcome::Skipped { .. } | FileOutcome::Unchanged { .. } => !quiet,
+        FileOutcome::Failed { .. } => true,
+    };
+    let mut any = false;
+    for file in report.files.iter().filter(shown) {
+        any = true;
+        let path = &printable(&file.path);
         match &file.outcome {
             FileOutcome::Scored(scored) => scored_file(path, scored, out)?,
             FileOutcome::Skipped { reason } => {
@@ -32,7 +42,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             }
         }
     }
-    if !report.files.is_empty() {
+    if any {
         writeln!(out)?;
     }
     summary(report, out)
@@ -46,6 +56,10 @@ fn scored_file(path: &str, file: &ScoredFile, out: &mut dyn Write) -> io::Result
         file.probability,
         hunks_to_check(low, file.hunks.len())
     )?;
+    let ignored = file.ignored_hunks();
+    if ignored > 0 {
+        write!(out, " {DIM}· {ignored} ignored{DIM:#}")?;
+    }
     if file.truncated {
         write!(out, " {DIM}· long: read in part{DIM:#}")?;
     }
@@ -87,7 +101,7 @@ fn low_hunk(path: &str, hunk: &HunkReport, out: &mut dyn Write) -> io::Result<()
 }
 
 /// A file's text must not be able to move the cursor or recolour the terminal.
-fn printable(line: &str) -> String {
+pub(super) fn printable(line: &str) -> String {
     line.chars()
         .map(|c| {
             if c.is_control() && c != '\t' {
@@ -99,7 +113,7 @@ fn printable(line: &str) -> String {
         .collect()
 }
 
-fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let counts = report.counts();
     let base = &report.base;
     if report.files.is_empty() {
@@ -107,6 +121,7 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     let mut parts = vec![verdict(report, &counts)];
     for (n, what) in [
+        (counts.ignored, "ignored"),
         (counts.failed, "could not be scored"),
         (counts.skipped, "skipped"),
         (counts.unchanged, "without changed lines"),
@@ -158,80 +173,18 @@ fn plural(n: usize, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{FileReport, Frame};
+    use super::super::report::sample::{self, hunk, report_of, scored};
     use super::*;
-    use crate::calibration::{Logit, Probability};
-    use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange};
-    use crate::scoring::{Score, Verdict};
+    use crate::change::LineKind;
     use expect_test::{Expect, expect};
 
-    fn p(value: f64) -> Probability {
-        Probability::new(value).unwrap()
-    }
-
-    fn score(value: f64) -> Score {
-        Score {
-            probability: p(value),
-            logit: Logit::new(0.0).unwrap(),
-        }
-    }
-
-    fn hunk(start: u32, lines: &[(LineKind, &str)]) -> Hunk {
-        let lines: Vec<Line> = lines
-            .iter()
-            .map(|(kind, text)| Line {
-                kind: *kind,
-                text: (*text).into(),
-            })
-            .collect();
-        let range = |kind| LineRange {
-            start,
-            lines: lines.iter().filter(|line| line.kind != kind).count() as u32,
-        };
-        Hunk {
-            old: range(LineKind::Added),
-            new: range(LineKind::Removed),
-            lines,
-        }
-    }
-
-    fn scored(hunks: Vec<(Hunk, f64)>, probability: f64) -> FileOutcome {
-        let verdict = Verdict {
-            patch: score(probability),
-            hunks: hunks.iter().map(|(_, p)| score(*p)).collect(),
-            tokens: 10,
-            truncated: false,
-            model: "m@1".into(),
-            calibration: "c".into(),
-            cached: false,
-        };
-        let change = FileChange {
-            old_path: Some("a.rs".into()),
-            new_path: Some("a.rs".into()),
-            status: FileStatus::Modified,
-            hunks: hunks.into_iter().map(|(hunk, _)| hunk).collect(),
-        };
-        FileOutcome::Scored(ScoredFile::new(&change, &verdict, Some(100), p(0.35)))
-    }
-
     fn check(files: Vec<(&str, FileOutcome)>, expect: Expect) {
-        let frame = Frame {
-            model: "m@1".into(),
-            calibration: "c".into(),
-            prior: p(0.5),
-            min_score: p(0.35),
-            base: "HEAD (1234567)".into(),
-            task: false,
-        };
-        let files = files
-            .into_iter()
-            .map(|(path, outcome)| FileReport {
-                path: path.into(),
-                outcome,
-            })
-            .collect();
+        check_report(&report_of(files), false, expect);
+    }
+
+    fn check_report(report: &Report, quiet: bool, expect: Expect) {
         let mut out = anstream::StripStream::new(Vec::new());
-        write(&Report::new(frame, files), &mut out).unwrap();
+        write(report, quiet, &mut out).unwrap();
         expect.assert_eq(&String::from_utf8(out.into_inner()).unwrap());
     }
 
@@ -280,6 +233,37 @@ mod tests {
     }
 
     #[test]
+    fn ignored_hunks_are_counted_and_not_shown() {
+        use LineKind::Added;
+        let ignoring = |ignored: &[bool]| {
+            let hunks = vec![
+                (hunk(1, &[(Added, "bad")]), 0.1),
+                (hunk(9, &[(Added, "x")]), 0.2),
+            ];
+            let FileOutcome::Scored(mut file) = scored(hunks, 0.1) else {
+                unreachable!("it is scored");
+            };
+            file.ignore(ignored);
+            FileOutcome::Scored(file)
+        };
+        check(
+            vec![
+                ("a.rs", ignoring(&[true, false])),
+                ("b.rs", ignoring(&[true, true])),
+            ],
+            expect![[r#"
+                a.rs  10% likely correct · 1 of 2 hunks to check · 1 ignored
+                  a.rs:9  20% likely correct
+                    +x
+                b.rs  10% likely correct · nothing to check · 2 ignored
+
+                2 files, 4 hunks scored: 1 hunk to check (below 35%) · 3 ignored
+                against HEAD (1234567) · m@1 · prior 50%
+            "#]],
+        );
+    }
+
+    #[test]
     fn a_pure_deletion_points_at_the_line_after_it() {
         use LineKind::{Context, Removed};
         let deletion = hunk(
@@ -316,6 +300,43 @@ mod tests {
                 Nothing was scored · 1 could not be scored
                 against HEAD (1234567) · m@1 · prior 50%
             "#]],
+        );
+    }
+
+    #[test]
+    fn quiet_leaves_out_what_needs_no_look() {
+        check_report(
+            &sample::report(),
+            true,
+            expect![[r#"
+            dir with, comma/50%: ä.rs  60% likely correct · 2 of 3 hunks to check
+              dir with, comma/50%: ä.rs:40-41  10% likely correct
+                -old
+                +new
+                +more
+              dir with, comma/50%: ä.rs:80-81  30% likely correct
+                -old
+                +new
+                +more
+            whole.rs  20% likely correct · nothing to check
+            gone.rs  5% likely correct · 1 hunk to check
+              gone.rs:2  5% likely correct
+                -x
+            bad.rs  cannot score: the model crashed
+            at 50%
+
+            4 files, 6 hunks scored: 3 hunks to check (below 35%) · 1 could not be scored · 1 skipped · 1 without changed lines
+            against HEAD (1234567) · m@1 · prior 50%
+        "#]],
+        );
+        let high = scored(vec![(hunk(1, &[(LineKind::Added, "x")]), 0.9)], 0.9);
+        check_report(
+            &report_of(vec![("a.rs", high)]),
+            true,
+            expect![[r#"
+            1 file, 1 hunk scored: nothing below 35%
+            against HEAD (1234567) · m@1 · prior 50%
+        "#]],
         );
     }
 }

@@ -235,3 +235,134 @@ impl Rope {
         rope_i(&heads.unsqueeze(0)?, &cos, &sin)?.squeeze(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::quantized::{GgmlDType, gguf_file};
+    use candle_core::{DType, IndexOp};
+    use candle_transformers::models::quantized_llama::ModelWeights;
+    use std::io::Cursor;
+
+    const SHAPE: TrunkShape = TrunkShape {
+        layers: 3,
+        hidden: 32,
+        heads: 4,
+        kv_heads: 2,
+        intermediate: 64,
+        vocab: 50,
+        rope_theta: 5000.0,
+        rms_norm_eps: 1e-5,
+    };
+
+    /// A whole model in f32 whose head is the identity, so that its logits are the normalised
+    /// hidden state of the last position.
+    fn gguf() -> Vec<u8> {
+        let TrunkShape {
+            hidden,
+            intermediate,
+            ..
+        } = SHAPE;
+        let narrow = hidden / SHAPE.heads * SHAPE.kv_heads;
+        let device = &Device::Cpu;
+        let noise = |shape: &[usize]| Tensor::randn(0f32, 0.2, shape, device).unwrap();
+        let mut tensors = vec![
+            ("token_embd".to_owned(), noise(&[SHAPE.vocab, hidden])),
+            (
+                "output_norm".into(),
+                Tensor::ones(hidden, DType::F32, device).unwrap(),
+            ),
+            (
+                "output".into(),
+                Tensor::eye(hidden, DType::F32, device).unwrap(),
+            ),
+        ];
+        for layer in 0..SHAPE.layers {
+            for (part, shape) in [
+                ("attn_norm", vec![hidden]),
+                ("attn_q", vec![hidden, hidden]),
+                ("attn_k", vec![narrow, hidden]),
+                ("attn_v", vec![narrow, hidden]),
+                ("attn_output", vec![hidden, hidden]),
+                ("ffn_norm", vec![hidden]),
+                ("ffn_gate", vec![intermediate, hidden]),
+                ("ffn_up", vec![intermediate, hidden]),
+                ("ffn_down", vec![hidden, intermediate]),
+            ] {
+                tensors.push((format!("blk.{layer}.{part}"), noise(&shape)));
+            }
+        }
+        let tensors: Vec<(String, QTensor)> = tensors
+            .into_iter()
+            .map(|(name, tensor)| {
+                let tensor = QTensor::quantize(&tensor, GgmlDType::F32).unwrap();
+                (format!("{name}.weight"), tensor)
+            })
+            .collect();
+        let number = |value: usize| gguf_file::Value::U32(u32::try_from(value).unwrap());
+        let metadata = [
+            (
+                "general.architecture",
+                gguf_file::Value::String("llama".into()),
+            ),
+            ("llama.block_count", number(SHAPE.layers)),
+            ("llama.embedding_length", number(hidden)),
+            ("llama.attention.head_count", number(SHAPE.heads)),
+            ("llama.attention.head_count_kv", number(SHAPE.kv_heads)),
+            ("llama.rope.dimension_count", number(hidden / SHAPE.heads)),
+            (
+                "llama.rope.freq_base",
+                gguf_file::Value::F32(SHAPE.rope_theta as f32),
+            ),
+            (
+                "llama.attention.layer_norm_rms_epsilon",
+                gguf_file::Value::F32(SHAPE.rms_norm_eps as f32),
+            ),
+        ];
+        let metadata: Vec<_> = metadata.iter().map(|(key, value)| (*key, value)).collect();
+        let tensors: Vec<_> = tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
+        let mut file = Cursor::new(Vec::new());
+        gguf_file::write(&mut file, &metadata, &tensors).unwrap();
+        file.into_inner()
+    }
+
+    #[test]
+    fn the_last_hidden_state_is_that_of_candles_own_llama() {
+        let bytes = gguf();
+        // More than one block of queries, so that their seams are covered too.
+        let length = QUERY_BLOCK + 70;
+        let ids: Vec<u32> = (0..length)
+            .map(|at| (at * at % SHAPE.vocab) as u32)
+            .collect();
+        let trunk = Trunk::load(&Gguf::parse(&bytes).unwrap(), &SHAPE, length).unwrap();
+        let cancel = Cancel::default();
+        let states = trunk.forward(&ids, &[1, SHAPE.layers], &cancel).unwrap();
+        let last = states[1].i(length - 1).unwrap().unsqueeze(0).unwrap();
+        let one = Tensor::ones(SHAPE.hidden, DType::F32, &Device::Cpu).unwrap();
+        let got = rms_norm(&last, &one, SHAPE.rms_norm_eps as f32).unwrap();
+
+        let mut reader = Cursor::new(&bytes);
+        let content = gguf_file::Content::read(&mut reader).unwrap();
+        let mut peer = ModelWeights::from_gguf(content, &mut reader, &Device::Cpu).unwrap();
+        let ids = Tensor::new(ids, &Device::Cpu)
+            .unwrap()
+            .unsqueeze(0)
+            .unwrap();
+        let expected = peer.forward(&ids, 0).unwrap();
+
+        let difference = (got - expected).unwrap().abs().unwrap();
+        let largest = difference.flatten_all().unwrap().max(0).unwrap();
+        let largest = largest.to_scalar::<f32>().unwrap();
+        assert!(largest < 1e-4, "{largest}");
+    }
+
+    #[test]
+    fn a_cancelled_pass_stops() {
+        let bytes = gguf();
+        let trunk = Trunk::load(&Gguf::parse(&bytes).unwrap(), &SHAPE, 8).unwrap();
+        let cancel = Cancel::default();
+        cancel.cancel();
+        let error = trunk.forward(&[1, 2, 3], &[3], &cancel).unwrap_err();
+        assert!(matches!(error, ModelError::Cancelled));
+    }
+}

@@ -9,9 +9,6 @@ use std::path::PathBuf;
 /// Entries kept in memory before it is emptied; about 100 bytes each, and the store still has them.
 const MEMORY_ENTRIES: usize = 20_000;
 
-/// Size of the store on disk above which the least recently used entries go.
-const STORE_BYTES: u64 = 64 << 20;
-
 /// Remembered logits. Shared between threads.
 #[derive(Debug, Default)]
 pub struct Cache {
@@ -65,47 +62,16 @@ impl Cache {
         }
         self.memory.insert(key, logits.clone());
     }
-
-    /// Brings the store on disk down to its size limit. Reads every entry's age, so call it off
-    /// the path a user waits on.
-    pub fn evict(&self) {
-        if let Some(store) = &self.store {
-            store.evict(STORE_BYTES);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::calibration::Logit;
-    use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange, Patch};
     use crate::model::ModelIdentity;
-    use crate::scoring::ScoreRequest;
+    use crate::scoring::sample::request;
     use std::fs;
     use std::path::Path;
-
-    fn request(text: &str) -> ScoreRequest {
-        let line = Line {
-            kind: LineKind::Added,
-            text: text.into(),
-        };
-        let hunk = Hunk {
-            old: LineRange { start: 0, lines: 0 },
-            new: LineRange { start: 1, lines: 1 },
-            lines: vec![line],
-        };
-        let file = FileChange {
-            old_path: None,
-            new_path: Some("a.rs".into()),
-            status: FileStatus::Added,
-            hunks: vec![hunk],
-        };
-        ScoreRequest {
-            patch: Patch { files: vec![file] },
-            task: None,
-        }
-    }
 
     fn key(text: &str) -> CacheKey {
         let identity = ModelIdentity {
@@ -183,22 +149,6 @@ mod tests {
         fs::create_dir_all(&to).unwrap();
         fs::copy(from, to.join(&name[2..])).unwrap();
         assert_eq!(cache.get(&key("b")), None);
-    }
-
-    #[test]
-    fn eviction_takes_what_was_used_longest_ago() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
-        store.put(&key("old"), &logits(1.0));
-        let old = only_file(folder.path());
-        let file = fs::File::options().append(true).open(&old).unwrap();
-        file.set_modified(std::time::SystemTime::UNIX_EPOCH)
-            .unwrap();
-        store.put(&key("new"), &logits(2.0));
-        let bytes = fs::metadata(&old).unwrap().len();
-        store.evict(bytes + bytes / 2);
-        assert_eq!(store.get(&key("old")), None);
-        assert_eq!(store.get(&key("new")), Some(logits(2.0)));
     }
 
     #[test]

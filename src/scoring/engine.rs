@@ -72,6 +72,8 @@ struct Job {
     slot: Slot,
     key: CacheKey,
     request: ScoreRequest,
+    /// Whether a remembered result does not count.
+    afresh: bool,
     cancel: Cancel,
     reply: Reply,
 }
@@ -153,12 +155,27 @@ impl Engine {
         request: ScoreRequest,
         reply: impl FnOnce(Result<Verdict, ScoreError>) + Send + 'static,
     ) {
+        self.queue(slot, request, false, Box::new(reply));
+    }
+
+    /// As [`Engine::submit`], but computed even if a result is remembered, which it replaces.
+    pub fn submit_afresh(
+        &self,
+        slot: Slot,
+        request: ScoreRequest,
+        reply: impl FnOnce(Result<Verdict, ScoreError>) + Send + 'static,
+    ) {
+        self.queue(slot, request, true, Box::new(reply));
+    }
+
+    fn queue(&self, slot: Slot, request: ScoreRequest, afresh: bool, reply: Reply) {
         let job = Job {
             key: CacheKey::of(self.shared.judge.identity(), &request),
             slot,
             request,
+            afresh,
             cancel: Cancel::default(),
-            reply: Box::new(reply),
+            reply,
         };
         let mut queue = self.shared.lock();
         if queue.stopped {
@@ -316,7 +333,9 @@ impl Worker {
 
     fn answer(&mut self, job: &Job) -> Result<Verdict, ScoreError> {
         let shared = Arc::clone(&self.shared);
-        if let Some(logits) = shared.cache.get(&job.key) {
+        if !job.afresh
+            && let Some(logits) = shared.cache.get(&job.key)
+        {
             return Ok(shared.judge.judge(&logits, true));
         }
         if let Some(reason) = &self.degraded {
@@ -389,8 +408,9 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 mod tests {
     use super::*;
     use crate::calibration::{Calibration, Logit};
-    use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange, Patch};
+    use crate::change::Patch;
     use crate::model::{ModelIdentity, PatchLogits};
+    use crate::scoring::sample::request;
     use crossbeam_channel::{Receiver, Sender, unbounded};
 
     /// Says when it starts, then does what it is told: a number is its logit, "panic" panics, and
@@ -468,28 +488,6 @@ mod tests {
         }
     }
 
-    fn request(script: &str) -> ScoreRequest {
-        let line = Line {
-            kind: LineKind::Added,
-            text: script.into(),
-        };
-        let hunk = Hunk {
-            old: LineRange { start: 0, lines: 0 },
-            new: LineRange { start: 1, lines: 1 },
-            lines: vec![line],
-        };
-        let file = FileChange {
-            old_path: None,
-            new_path: Some("a".into()),
-            status: FileStatus::Added,
-            hunks: vec![hunk],
-        };
-        ScoreRequest {
-            patch: Patch { files: vec![file] },
-            task: None,
-        }
-    }
-
     fn slot(name: &str) -> Slot {
         Slot(name.into())
     }
@@ -506,6 +504,21 @@ mod tests {
         assert_eq!(again.patch, first.patch);
         assert_eq!(bench.started.len(), 1);
         assert_eq!(bench.loads.len(), 1);
+    }
+
+    #[test]
+    fn a_request_afresh_is_computed_again() {
+        let bench = bench();
+        let (send, answers) = unbounded();
+        for _ in 0..2 {
+            let send = send.clone();
+            let reply = move |result| drop(send.send(result));
+            let engine = &bench.engine;
+            engine.submit_afresh(slot("a"), request("1.5"), reply);
+            let verdict: Verdict = answers.recv().unwrap().unwrap();
+            assert!(!verdict.cached);
+        }
+        assert_eq!(bench.started.len(), 2);
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl CacheKey {
     /// The key of a request to a model.
     #[must_use]
     pub fn of(identity: &ModelIdentity, request: &ScoreRequest) -> Self {
-        let mut hash = Fields(Sha256::new());
+        let mut hash = Fields::default();
         hash.text(&identity.bundle_hash);
         hash.text(&identity.renderer);
         hash.optional(request.task.as_deref());
@@ -58,14 +58,15 @@ impl fmt::Display for CacheKey {
 }
 
 /// Hashes fields with their lengths, so that no two lists of fields run together to the same bytes.
-struct Fields(Sha256);
+#[derive(Default)]
+pub(crate) struct Fields(Sha256);
 
 impl Fields {
-    fn number(&mut self, value: usize) {
+    pub(crate) fn number(&mut self, value: usize) {
         self.0.update((value as u64).to_le_bytes());
     }
 
-    fn text(&mut self, value: &str) {
+    pub(crate) fn text(&mut self, value: &str) {
         self.number(value.len());
         self.0.update(value);
     }
@@ -75,5 +76,14 @@ impl Fields {
         if let Some(value) = value {
             self.text(value);
         }
+    }
+
+    /// Lower-case hexadecimal, 64 digits.
+    pub(crate) fn hex(self) -> String {
+        self.0
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }

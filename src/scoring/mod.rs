@@ -6,6 +6,8 @@
 pub mod cache;
 pub mod engine;
 pub mod key;
+#[cfg(test)]
+mod sample;
 mod store;
 pub mod verdict;
 

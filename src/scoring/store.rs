@@ -3,20 +3,24 @@
 //! Invariant: an entry that is read is either whole and right, or treated as absent. Entries are
 //! written beside their place and renamed into it, and carry a hash of their content, so neither a
 //! kill in the middle nor a second writer can leave a wrong one. Losing an entry costs a
-//! rescoring, so no failure here is an error to the user.
+//! rescoring, so no failure here is an error to the user. The store never outgrows its size: each
+//! new entry makes room on its own shelf, so nobody has to remember to clean up.
 
 use super::key::CacheKey;
 use crate::calibration::Logit;
 use crate::model::PatchLogits;
+use crate::sealed;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Part of the folder's name: entries of another layout are never read.
 const LAYOUT: &str = "scores-v1";
+
+/// Entries of one shelf above which the least recently used go. Keys are hashes, so the 256
+/// shelves fill evenly: about 25,000 entries in all, or 100 MB on a disk with blocks of 4 KB.
+const SHELF_ENTRIES: usize = 100;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -73,58 +77,61 @@ impl Store {
     fn try_put(&self, key: &CacheKey, logits: &PatchLogits) -> std::io::Result<()> {
         let path = self.path(key);
         let shelf = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(shelf)?;
         let payload = serde_json::to_string(&Entry {
             patch: logits.patch,
             hunks: logits.hunks.clone(),
             tokens: logits.tokens,
             truncated: logits.truncated,
         })?;
-        let mut file = tempfile::NamedTempFile::new_in(shelf)?;
-        write!(file, "{}\n{payload}\n", seal(key, &payload))?;
-        file.persist(&path)?;
+        sealed::stage(shelf, &key.to_string(), &payload)?.persist(&path)?;
+        trim(shelf, SHELF_ENTRIES);
         Ok(())
     }
+}
 
-    /// Deletes the entries that were used longest ago until at most `max_bytes` are left.
-    pub(super) fn evict(&self, max_bytes: u64) {
-        let mut entries: Vec<(SystemTime, u64, PathBuf)> = files_below(&self.folder)
-            .filter_map(|path| {
-                let meta = fs::metadata(&path).ok()?;
-                Some((meta.modified().ok()?, meta.len(), path))
-            })
-            .collect();
-        let mut total: u64 = entries.iter().map(|(_, bytes, _)| bytes).sum();
-        entries.sort();
-        for (_, bytes, path) in entries {
-            if total <= max_bytes {
-                break;
-            }
-            drop(fs::remove_file(path));
-            total -= bytes;
-        }
+/// Deletes the files of a shelf that were used longest ago until at most `most` are left. Another
+/// program may do the same at the same time; a file that is gone already is as good as deleted.
+fn trim(shelf: &Path, most: usize) {
+    let entries = || fs::read_dir(shelf).into_iter().flatten().flatten();
+    let excess = entries().count().saturating_sub(most);
+    if excess == 0 {
+        return;
     }
-}
-
-fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let children = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
-    children(folder)
-        .flat_map(move |shelf| children(&shelf.path()))
-        .map(|entry| entry.path())
-}
-
-/// The key is part of the sealed content: an entry copied to another name does not count.
-fn seal(key: &CacheKey, payload: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(key.to_string());
-    hash.update(payload);
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut by_age: Vec<(SystemTime, PathBuf)> = entries()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    by_age.sort();
+    for (_, path) in by_age.into_iter().take(excess) {
+        drop(fs::remove_file(path));
+    }
 }
 
 fn decode(content: &str, key: &CacheKey) -> Option<Entry> {
-    let (sealed, payload) = content.strip_suffix('\n')?.split_once('\n')?;
-    (sealed == seal(key, payload)).then(|| serde_json::from_str(payload).ok())?
+    let payload = sealed::open(content, &key.to_string())?;
+    serde_json::from_str(payload).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_was_used_longest_ago_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        for age in 0..5_u64 {
+            let path = folder.path().join(age.to_string());
+            fs::write(&path, "x").unwrap();
+            let file = fs::File::options().append(true).open(&path).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 - age);
+            file.set_modified(time).unwrap();
+        }
+        trim(folder.path(), 5);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+        trim(folder.path(), 2);
+        let left = fs::read_dir(folder.path()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["0", "1"]);
+    }
 }

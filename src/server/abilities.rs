@@ -1,12 +1,13 @@
 //! What the client can do, flat, and what this server offers it.
 
+use super::actions;
 use super::backend::{SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
 use super::text::Encoding;
 use tower_lsp::lsp_types::{
-    ClientCapabilities, CodeLensOptions, ExecuteCommandOptions, HoverProviderCapability,
-    InitializeResult, MarkupKind, SaveOptions, ServerCapabilities, ServerInfo,
-    TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions,
-    TextDocumentSyncSaveOptions,
+    ClientCapabilities, CodeActionOptions, CodeActionProviderCapability, CodeLensOptions,
+    ExecuteCommandOptions, HoverProviderCapability, InitializeResult, MarkupKind, SaveOptions,
+    ServerCapabilities, ServerInfo, TextDocumentSyncCapability, TextDocumentSyncKind,
+    TextDocumentSyncOptions, TextDocumentSyncSaveOptions,
 };
 
 /// The client's capabilities as far as they matter here.
@@ -20,6 +21,10 @@ pub(super) struct Abilities {
     pub(super) markdown_hover: bool,
     pub(super) related_information: bool,
     pub(super) progress: bool,
+    /// Whether code actions may carry an edit and diagnostics, or are bare commands.
+    pub(super) action_literals: bool,
+    /// Whether an edit may say which version of a document it is for.
+    pub(super) versioned_edits: bool,
 }
 
 impl Abilities {
@@ -60,6 +65,14 @@ impl Abilities {
                     .and_then(|document| document.publish_diagnostics.as_ref())
                     .map(|diagnostics| diagnostics.related_information),
             ),
+            action_literals: document
+                .and_then(|document| document.code_action.as_ref())
+                .is_some_and(|actions| actions.code_action_literal_support.is_some()),
+            versioned_edits: flag(
+                workspace
+                    .and_then(|workspace| workspace.workspace_edit.as_ref())
+                    .map(|edits| edits.document_changes),
+            ),
         }
     }
 
@@ -80,9 +93,20 @@ impl Abilities {
                 code_lens_provider: Some(CodeLensOptions {
                     resolve_provider: Some(false),
                 }),
+                code_action_provider: Some(CodeActionProviderCapability::Options(
+                    CodeActionOptions {
+                        code_action_kinds: Some(actions::KINDS.map(Into::into).into()),
+                        resolve_provider: Some(false),
+                        ..CodeActionOptions::default()
+                    },
+                )),
                 hover_provider: Some(HoverProviderCapability::Simple(true)),
                 execute_command_provider: Some(ExecuteCommandOptions {
-                    commands: vec![SHOW_FILE.into(), SET_TASK.into(), WORKSPACE_SCORE.into()],
+                    commands: [SHOW_FILE, SET_TASK, WORKSPACE_SCORE]
+                        .into_iter()
+                        .chain(actions::COMMANDS)
+                        .map(Into::into)
+                        .collect(),
                     ..ExecuteCommandOptions::default()
                 }),
                 ..ServerCapabilities::default()

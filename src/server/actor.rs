@@ -6,6 +6,7 @@
 //! here only, and only for the version that is current. Each thing the server does to the outside
 //! is a call on the [`Outbox`].
 
+mod act;
 mod workspace;
 
 use super::abilities::Abilities;
@@ -22,6 +23,7 @@ use super::watch::{Followed, Watcher};
 use super::workspace::Workspace;
 use crate::change::{Base, repository_places};
 use crate::config::Config;
+use crate::review::Reviews;
 use crate::scoring::{
     Cache, Engine, EngineOptions, EngineState, Judge, Loader, ScoreError, ScoreRequest, Slot,
     Verdict,
@@ -48,6 +50,7 @@ pub(super) struct Actor {
     outbox: Outbox,
     signal: EndSignal,
     judge: Judge,
+    reviews: Arc<Reviews>,
     engine: EngineSlot,
     abilities: Abilities,
     settings: Settings,
@@ -99,6 +102,7 @@ impl Actor {
             judge,
             cache,
             loader,
+            reviews,
             config,
         } = options;
         let changed = events.clone();
@@ -110,6 +114,7 @@ impl Actor {
             outbox,
             signal,
             judge,
+            reviews: Arc::new(reviews),
             engine: EngineSlot::Waiting(Box::new((cache, loader))),
             abilities: Abilities::of(&ClientCapabilities::default()),
             settings: Settings::new(config.clone()),
@@ -216,6 +221,11 @@ impl Actor {
                 }
                 let _ = reply.send(());
             }
+            Event::CodeActions(file, request, reply) => {
+                drop(reply.send(self.code_actions(&file, &request)));
+            }
+            Event::Ordered(order, reply) => self.obey(order, reply),
+            Event::Reviewed(done) => self.reviewed(done),
             Event::Text(file, reply) => {
                 let text = self.documents.get(&file.path).map(|doc| DocumentText {
                     version: doc.version,
@@ -534,6 +544,7 @@ impl Actor {
             config: self.config.clone(),
             tasks: self.tasks.clone(),
             engine,
+            reviews: Arc::clone(&self.reviews),
         };
         let config = self.config.clone();
         let events = self.events.clone();
@@ -582,6 +593,7 @@ impl Actor {
             document.seen = ticket.edition;
             document.unsaved = look.unsaved || !is_current;
             let request = document.see(look.sight, job);
+            document.reviewed = look.reviewed;
             let is_waiting = document.is_waiting();
             if let EngineSlot::Running(engine) = &self.engine {
                 match request {
@@ -891,11 +903,17 @@ impl Actor {
         let has_some = |published: &(i32, Vec<_>)| !published.1.is_empty();
         let next = (document.version, diagnostics);
         let before = document.published.as_ref();
-        if before == Some(&next) || !(has_some(&next) || before.is_some_and(has_some)) {
+        let is_news = before != Some(&next) && (has_some(&next) || before.is_some_and(has_some));
+        // A client that cannot be told to ask for lenses again, such as Neovim 0.11, can still
+        // hook the arrival of diagnostics; so these come whenever the lens has changed.
+        let lens_is_news =
+            !self.abilities.lens_refresh && document.title != document.published_title;
+        if !(is_news || lens_is_news) {
             return;
         }
         let (version, diagnostics) = next.clone();
         document.published = Some(next);
+        document.published_title = document.title.clone();
         self.outbox
             .publish(document.uri.clone(), version, diagnostics);
     }

@@ -4,16 +4,18 @@
 //! the client wrote them; notifications await nothing at all, and requests only their answer from
 //! the actor, which never waits for anything. This module must hold no state.
 
+use super::actions::{ActionRequest, Order};
 use super::event::{DocumentText, Event, File, Reply};
 use super::tasks::{SetTask, TaskSet};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
 use tower_lsp::lsp_types::{
-    CodeLens, CodeLensParams, DidChangeConfigurationParams, DidChangeTextDocumentParams,
-    DidChangeWatchedFilesParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
-    DidSaveTextDocumentParams, ExecuteCommandParams, Hover, HoverParams, InitializeParams,
-    InitializeResult, InitializedParams, TextDocumentIdentifier, Url, WorkDoneProgressCancelParams,
+    CodeActionOrCommand, CodeActionParams, CodeActionResponse, CodeLens, CodeLensParams,
+    DidChangeConfigurationParams, DidChangeTextDocumentParams, DidChangeWatchedFilesParams,
+    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
+    ExecuteCommandParams, Hover, HoverParams, InitializeParams, InitializeResult,
+    InitializedParams, TextDocumentIdentifier, Url, WorkDoneProgressCancelParams,
 };
 use tower_lsp::{LanguageServer, async_trait};
 
@@ -25,6 +27,9 @@ pub(super) const SET_TASK: &str = "diffidence.setTask";
 
 /// The command that scores all changes of a repository as one; its argument names it.
 pub(super) const WORKSPACE_SCORE: &str = "diffidence.workspaceScore";
+
+/// `RequestFailed` of the protocol: the request was fine and could not be carried out.
+const REQUEST_FAILED: i64 = -32803;
 
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
@@ -86,6 +91,36 @@ impl Backend {
         let params = serde_json::from_value(argument.unwrap_or_default()).map_err(problem)?;
         let set = self.set_task(params).await?;
         Ok(serde_json::to_value(set).ok())
+    }
+}
+
+/// Code actions and their commands.
+impl Backend {
+    async fn code_actions(
+        &self,
+        params: CodeActionParams,
+    ) -> Result<Option<Vec<CodeActionOrCommand>>> {
+        let Some(file) = File::at(params.text_document.uri) else {
+            return Ok(None);
+        };
+        let request = Box::new(ActionRequest {
+            range: params.range,
+            context: params.context,
+        });
+        answered(self.ask(|reply| Event::CodeActions(file, request, reply)))
+            .await
+            .map(Some)
+    }
+
+    async fn obey(&self, params: &ExecuteCommandParams) -> Result<Option<Value>> {
+        let order =
+            Order::parse(&params.command, &params.arguments).map_err(Error::invalid_params)?;
+        let result = answered(self.ask(|reply| Event::Ordered(order, reply))).await?;
+        result.map(Some).map_err(|problem| Error {
+            code: ErrorCode::ServerError(REQUEST_FAILED),
+            message: problem.into(),
+            data: None,
+        })
     }
 }
 
@@ -159,6 +194,10 @@ impl LanguageServer for Backend {
             .map(Some)
     }
 
+    async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
+        self.code_actions(params).await
+    }
+
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
         let place = params.text_document_position_params;
         let Some(file) = File::at(place.text_document.uri) else {
@@ -176,8 +215,7 @@ impl LanguageServer for Backend {
             return self.run_workspace_score(argument).await;
         }
         if params.command != SHOW_FILE {
-            let problem = format!("unknown command `{}`", params.command);
-            return Err(Error::invalid_params(problem));
+            return self.obey(&params).await;
         }
         let file = params
             .arguments

@@ -3,6 +3,7 @@
 //! Invariant: a [`Standing`] belongs to one edition of the text. Only while that is the current
 //! edition are ranges computed from it.
 
+use super::actions::Reviewed;
 use super::event::{Generation, Ticket};
 use super::text::{Encoding, apply};
 use crate::change::FileChange;
@@ -28,6 +29,8 @@ pub(super) struct Document {
     pub(super) due: Option<Instant>,
     pub(super) looking: Looking,
     pub(super) standing: Standing,
+    /// What the user said about the hunks of `standing`.
+    pub(super) reviewed: Reviewed,
     /// The edition that `standing` belongs to.
     pub(super) seen: Generation,
     /// Settings in force, those of the repository included.
@@ -38,6 +41,8 @@ pub(super) struct Document {
     pub(super) title: Option<String>,
     /// The diagnostics that the client has, and for which version.
     pub(super) published: Option<(i32, Vec<Diagnostic>)>,
+    /// The lens at the time of the last publication.
+    pub(super) published_title: Option<String>,
 }
 
 /// Whether a look is under way.
@@ -106,11 +111,13 @@ impl Document {
             due: None,
             looking: Looking::No,
             standing: Standing::Unseen,
+            reviewed: Reviewed::default(),
             seen: Generation::default(),
             config,
             repository: None,
             title: None,
             published: None,
+            published_title: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Invariant: the enum is closed. A handler or a job can do nothing to the state but send one of
 //! these, so whatever the state does can be read in one place, in the order in which it happened.
 
+use super::actions::{ActionRequest, Done, Order};
 use super::look::Look;
 use super::tasks::{Place, SetTask, TaskSet};
 use super::workspace::{self, ScoreReply};
@@ -13,8 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tower_lsp::lsp_types::{
-    CodeLens, Hover, InitializeParams, InitializeResult, Position, ProgressToken,
-    TextDocumentContentChangeEvent, Url,
+    CodeActionOrCommand, CodeLens, Hover, InitializeParams, InitializeResult, Position,
+    ProgressToken, TextDocumentContentChangeEvent, Url,
 };
 
 /// Where the answer to a request goes. The handler waits for it; the actor never waits.
@@ -62,6 +63,12 @@ pub(super) enum Event {
     Hovered(File, Position, Reply<Option<Hover>>),
     /// The command behind the code lens.
     ShowFile(File, Reply<()>),
+    /// `textDocument/codeAction`.
+    CodeActions(File, Box<ActionRequest>, Reply<Vec<CodeActionOrCommand>>),
+    /// A command of a code action.
+    Ordered(Order, Reply<Result<Value, String>>),
+    /// What the user said about a change is written, or could not be.
+    Reviewed(Done),
     /// `diffidence/text`.
     Text(File, Reply<Option<DocumentText>>),
 

@@ -3,12 +3,14 @@
 //! Invariant: a look depends only on its [`Question`] and the disk, and always ends in a [`Look`].
 //! It reads files and may take long, so it runs on a blocking thread and never in the actor.
 
+use super::actions::Reviewed;
 use super::tasks::Tasks;
 use crate::change::{
     Base, ChangeError, ChangeOptions, ChangedFile, FileChange, Outcome, Patch, RepositoryPlaces,
     SkipReason, change_of_file, repository_places,
 };
 use crate::config::Config;
+use crate::review::Reviews;
 use crate::scoring::{Engine, ScoreRequest, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ pub(super) struct Question {
     /// What the changes are for.
     pub(super) tasks: Tasks,
     pub(super) engine: Arc<Engine>,
+    pub(super) reviews: Arc<Reviews>,
 }
 
 /// What was seen.
@@ -32,6 +35,8 @@ pub(super) struct Look {
     pub(super) unsaved: bool,
     /// The repository it is in; `None` if there is none or it cannot be opened.
     pub(super) repository: Option<RepositoryPlaces>,
+    /// What the user said about its hunks.
+    pub(super) reviewed: Reviewed,
     /// The settings in force for this document.
     pub(super) config: Config,
     /// What was passed over in the repository's settings.
@@ -63,6 +68,7 @@ impl Look {
             sight: Sight::Failed(reason),
             unsaved: false,
             repository: None,
+            reviewed: Reviewed::default(),
             config,
             warnings: Vec::new(),
         }
@@ -80,6 +86,7 @@ pub(super) fn look(question: &Question) -> Look {
                 sight: Sight::of_error(&error),
                 unsaved,
                 repository: None,
+                reviewed: Reviewed::default(),
                 config: question.config.clone(),
                 warnings: Vec::new(),
             };
@@ -89,12 +96,13 @@ pub(super) fn look(question: &Question) -> Look {
         .config
         .clone()
         .overlaid_by_repository(&repository.root);
-    let warnings = warnings.iter().map(ToString::to_string).collect();
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     if !config.enable {
         return Look {
             sight: Sight::Unchanged,
             unsaved,
             repository: Some(repository),
+            reviewed: Reviewed::default(),
             config,
             warnings,
         };
@@ -107,10 +115,15 @@ pub(super) fn look(question: &Question) -> Look {
     // Even a buffer that was on disk a moment ago: the disk may hold something newer by now, and
     // its lines would be taken for those of the buffer.
     let file = change_of_file(&question.path, Some(&question.text), &options);
+    let reviewed = file
+        .as_ref()
+        .map(|file| Reviewed::of(&file.outcome, &repository.root, &question.reviews))
+        .unwrap_or_default();
     let sight = match file {
         Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => Sight::Unchanged,
         Ok(file) => {
-            let task = question.tasks.of(&repository.root);
+            let (task, warning) = question.tasks.in_force(&repository.root, &config);
+            warnings.extend(warning);
             Sight::of(file.outcome, task, &question.engine)
         }
         Err(error) => Sight::of_error(&error),
@@ -119,6 +132,7 @@ pub(super) fn look(question: &Question) -> Look {
         sight,
         unsaved,
         repository: Some(repository),
+        reviewed,
         config,
         warnings,
     }

@@ -9,10 +9,11 @@
 //! ```
 //!
 //! Invariant: `backend` holds no state and awaits nothing before it sends; `actor` waits for
-//! nothing; `look` and the engine know nothing of the state. This room must not know the tensor
-//! library or how logits come about.
+//! nothing; `look` and the engine know nothing of the state; `show` and `actions` are pure functions
+//! of a document. This room must not know the tensor library or how logits come about.
 
 mod abilities;
+mod actions;
 mod actor;
 mod backend;
 mod document;
@@ -33,6 +34,7 @@ pub use outbox::{Status, StatusKind};
 pub use workspace::WorkspaceScore;
 
 use crate::config::Config;
+use crate::review::Reviews;
 use crate::scoring::{Cache, Judge, Loader};
 use event::Event;
 use lifecycle::{EndSignal, Guarded, Watched};
@@ -60,6 +62,8 @@ pub struct ServerOptions {
     pub cache: Arc<Cache>,
     /// Loads the model when it is first needed.
     pub loader: Loader,
+    /// What the user said about hunks.
+    pub reviews: Reviews,
     /// The settings that the client's are laid over.
     pub config: Config,
 }

@@ -12,6 +12,9 @@ vim.lsp.config('diffidence', {
   init_options = { minScore = 1.0, debounceMs = 100 },
 })
 vim.lsp.enable('diffidence')
+vim.api.nvim_create_autocmd({ 'LspAttach', 'DiagnosticChanged' }, {
+  callback = function(event) vim.lsp.codelens.refresh({ bufnr = event.buf }) end,
+})
 vim.cmd('filetype on')
 
 local function git(repo, ...)
@@ -70,6 +73,21 @@ local function eventually(what, pattern, probe)
   assert(ok, ('%s: waited for %s, last saw %s'):format(what, tostring(pattern), vim.inspect(last)))
 end
 
+-- The lens as it stands on the screen, which Neovim draws at the end of the first line.
+local function drawn_lens(buffer)
+  for name, namespace in pairs(vim.api.nvim_get_namespaces()) do
+    if name:match('codelens') then
+      for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(buffer, namespace, 0, -1, { details = true })) do
+        local text = ''
+        for _, chunk in ipairs(mark[4].virt_text or {}) do
+          text = text .. chunk[1]
+        end
+        return ('%d: %s'):format(mark[2] + 1, text)
+      end
+    end
+  end
+end
+
 local function diagnostic_lines(buffer)
   local lines = vim.tbl_map(function(diagnostic)
     assert(diagnostic.source == 'diffidence' and diagnostic.code == 'low-score', vim.inspect(diagnostic))
@@ -113,12 +131,18 @@ test('an edited file shows its score and the changed line, and both go when the 
   eventually('diagnostic', '^2%-2$', function()
     return diagnostic_lines(buffer)
   end)
+  eventually('drawn lens', '^1: %d+%% likely correct', function()
+    return drawn_lens(buffer)
+  end)
   vim.api.nvim_buf_set_lines(buffer, 1, 2, false, { '    return a + b' })
   eventually('no lens', nil, function()
     return lens_title(buffer)
   end)
   eventually('no diagnostic', '^$', function()
     return diagnostic_lines(buffer)
+  end)
+  eventually('no drawn lens', nil, function()
+    return drawn_lens(buffer)
   end)
 end)
 
@@ -184,6 +208,17 @@ test('spaces, umlauts and CRLF', function()
   eventually('diagnostic', '^2%-2$', function()
     return diagnostic_lines(buffer)
   end)
+end)
+
+test('a file with nothing to warn of shows its score too', function()
+  local repo = repository({ ['math.py'] = BASE })
+  write(repo .. '/diffidence.toml', 'minScore = 0.0\n')
+  write(repo .. '/math.py', EDITED)
+  local buffer = open(repo .. '/math.py')
+  eventually('drawn lens', '^1: %d+%% likely correct · nothing to check', function()
+    return drawn_lens(buffer)
+  end)
+  assert(diagnostic_lines(buffer) == '')
 end)
 
 test('a skipped file says why', function()

@@ -2,11 +2,12 @@
 
 use super::fake_model::FakeModel;
 use diffidence::config::Config;
+use diffidence::review::Reviews;
 use diffidence::scoring::Cache;
 use diffidence::server::{Ending, ServerOptions, serve};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,6 +32,11 @@ pub struct Setup {
     pub process_id: Option<u32>,
     pub model: FakeModel,
     pub cache: Arc<Cache>,
+    /// Folder for what the user says about hunks; one of this editor's own if none.
+    pub data: Option<PathBuf>,
+    /// Whether code actions may be more than commands.
+    pub action_literals: bool,
+    pub versioned_edits: bool,
     /// Whether errors shown to the user are part of the test.
     pub expects_errors: bool,
 }
@@ -46,6 +52,9 @@ impl Default for Setup {
             process_id: None,
             model: FakeModel::default(),
             cache: Arc::new(Cache::in_memory()),
+            data: None,
+            action_literals: true,
+            versioned_edits: true,
             expects_errors: false,
         }
     }
@@ -69,6 +78,8 @@ pub struct Client {
     tasks: Vec<JoinHandle<()>>,
     expects_errors: bool,
     pub capabilities: Value,
+    /// Goes away with the editor.
+    _own_data: tempfile::TempDir,
 }
 
 pub fn uri(path: &Path) -> String {
@@ -83,10 +94,13 @@ impl Client {
     pub async fn with(setup: Setup) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(theirs);
+        let own_data = tempfile::tempdir().unwrap();
+        let data = setup.data.unwrap_or_else(|| own_data.path().into());
         let options = ServerOptions {
             judge: FakeModel::judge(),
             cache: Arc::clone(&setup.cache),
             loader: setup.model.loader(),
+            reviews: Reviews::in_folder(Some(data)),
             config: Config::default(),
         };
         let server = tokio::spawn(serve(input, output, options));
@@ -125,7 +139,9 @@ impl Client {
             tasks: vec![writer, reader],
             expects_errors: setup.expects_errors,
             capabilities: Value::Null,
+            _own_data: own_data,
         };
+        let literals = json!({"codeActionKind": {"valueSet": ["quickfix"]}});
         let initialize = json!({
             "processId": setup.process_id,
             "rootUri": null,
@@ -136,11 +152,19 @@ impl Client {
                 "general": {"positionEncodings": setup.encodings},
                 "workspace": {
                     "codeLens": {"refreshSupport": true},
+                    "workspaceEdit": {"documentChanges": setup.versioned_edits},
                     "configuration": setup.settings.is_some(),
                     "didChangeConfiguration": {"dynamicRegistration": true},
                     "didChangeWatchedFiles": {"dynamicRegistration": true},
                 },
-                "textDocument": {"publishDiagnostics": {"relatedInformation": true}},
+                "textDocument": {
+                    "publishDiagnostics": {"relatedInformation": true},
+                    "codeAction": if setup.action_literals {
+                        json!({"codeActionLiteralSupport": literals})
+                    } else {
+                        json!({})
+                    },
+                },
             },
         });
         client.capabilities = client.request("initialize", initialize).await["capabilities"].take();

@@ -12,6 +12,15 @@ use tower_lsp::lsp_types::{
 /// Where the README says how to read a score.
 const HELP: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#how-to-read-a-score");
 
+const SOURCE: &str = "diffidence";
+const CODE: &str = "low-score";
+
+/// Whether a diagnostic that the client sends back is one of these.
+pub(in crate::server) fn is_low_score(diagnostic: &Diagnostic) -> bool {
+    diagnostic.source.as_deref() == Some(SOURCE)
+        && matches!(&diagnostic.code, Some(NumberOrString::String(code)) if code == CODE)
+}
+
 /// The diagnostics of a document whose standing is current. `None` while the score is computed:
 /// what the client has is better than a flicker.
 ///
@@ -49,6 +58,9 @@ pub(in crate::server) fn diagnostics(
         .hunks
         .iter()
         .zip(&verdict.hunks)
+        .enumerate()
+        .filter(|(index, _)| !document.reviewed.is_ignored(*index))
+        .map(|(_, scored)| scored)
         .filter(|(_, score)| score.probability < min_score);
     let diagnostics = low.map(|(hunk, score)| {
         let mut ranges = changed_runs(hunk, line_count).into_iter().map(range);
@@ -61,9 +73,9 @@ pub(in crate::server) fn diagnostics(
         Diagnostic {
             range: ranges.next().unwrap_or_default(),
             severity: Some(severity),
-            code: Some(NumberOrString::String("low-score".into())),
+            code: Some(NumberOrString::String(CODE.into())),
             code_description: Url::parse(HELP).ok().map(|href| CodeDescription { href }),
-            source: Some("diffidence".into()),
+            source: Some(SOURCE.into()),
             message: format!("{probability} likely correct: this hunk is worth a second look"),
             related_information: related_information
                 .then(|| {

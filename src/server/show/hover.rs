@@ -3,7 +3,10 @@
 use super::super::document::{Document, Scoring, Standing};
 use super::super::text::{Encoding, GitLines, offset_of, position_of};
 use super::runs::changed_runs;
-use crate::scoring::Judge;
+use crate::calibration::Calibration;
+use crate::change::Base;
+use crate::config::Config;
+use crate::scoring::{Judge, Score};
 use tower_lsp::lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind, Position, Range};
 
 /// The hover at `position`, if that is on a changed line of a scored document.
@@ -27,34 +30,39 @@ pub(in crate::server) fn hover(
     let lines = GitLines(&document.text);
     let line_count = lines.count();
     let line = lines.at(offset_of(&document.text, position, encoding));
-    let mut hunks = changed.change.hunks.iter().zip(&verdict.hunks);
-    let (run, score) = hunks.find_map(|(hunk, score)| {
+    let mut hunks = changed.change.hunks.iter().zip(&verdict.hunks).enumerate();
+    let (index, run, score) = hunks.find_map(|(index, (hunk, score))| {
         let runs = changed_runs(hunk, line_count);
         let run = runs
             .into_iter()
             .find(|(first, last)| (*first..=*last).contains(&line))?;
-        Some((run, score))
+        Some((index, run, score))
     })?;
     let bold = if markdown { "**" } else { "" };
+    let mut paragraphs = vec![format!(
+        "{bold}{} likely correct{bold} (this hunk), {} (all of this file's changes)",
+        score.probability, verdict.patch.probability,
+    )];
+    paragraphs.extend(experience(judge.calibration(), *score));
     let origin = if verdict.cached {
         "remembered"
     } else {
         "just computed"
     };
-    let truncated = if verdict.truncated {
-        "\n\nThe model could not read all of the change."
-    } else {
-        ""
-    };
-    let value = format!(
-        "{bold}{} likely correct{bold} (this hunk), {} (all of this file's changes)\n\n\
-         {} · calibration {} · {} tokens · {origin}{truncated}",
-        score.probability,
-        verdict.patch.probability,
+    paragraphs.push(format!(
+        "{} · calibration {} · {} tokens · {origin} · against {}",
         verdict.model,
         verdict.calibration,
         verdict.tokens,
-    );
+        base_name(&document.config),
+    ));
+    if verdict.truncated {
+        paragraphs.push("The model could not read all of the change.".into());
+    }
+    if document.reviewed.is_ignored(index) {
+        paragraphs.push("You ignore this hunk.".into());
+    }
+    let value = paragraphs.join("\n\n");
     let kind = if markdown {
         MarkupKind::Markdown
     } else {
@@ -68,4 +76,78 @@ pub(in crate::server) fn hover(
             end: position_of(&document.text, bytes.end, encoding),
         }),
     })
+}
+
+/// What became of hunks with such a score in the data that the calibration was fitted on. The bins
+/// hold at that data's share of correct hunks, so a score at another prior is told at both.
+fn experience(calibration: &Calibration, score: Score) -> Option<String> {
+    let prior = calibration.hunk.reference_prior;
+    let there = calibration.hunk.apply(score.logit, prior);
+    let bin = calibration.hunk_bin(there)?;
+    let scored = format!(
+        "scored {:.0}-{:.0}%",
+        bin.low.get() * 100.0,
+        bin.high.get() * 100.0
+    );
+    let right = bin.share_right();
+    let n = bin.n;
+    Some(if there.to_string() == score.probability.to_string() {
+        format!("Of the hunks {scored}, {right} were right on the dev data (n = {n}).")
+    } else {
+        format!(
+            "Where {prior} of all hunks are right, as in the dev data, it scores {there}: of the \
+             hunks {scored} there, {right} were right (n = {n})."
+        )
+    })
+}
+
+/// What a document is compared with, in words.
+pub(in crate::server) fn base_name(config: &Config) -> String {
+    Base::parse(&config.base).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration::{Logit, Probability};
+    use expect_test::{Expect, expect};
+
+    /// A logit of -1 is 27% at the reference prior of one half.
+    fn check(bins: &str, prior: f64, expect: Expect) {
+        let map = r#"{"slope":1,"intercept":0,"reference_prior":0.5}"#;
+        let json = format!(
+            r#"{{"schema":1,"id":"x","default_prior":0.5,"patch":{map},"hunk":{map},
+                "notes":{{"hunk":{{"bins":{bins}}}}}}}"#
+        );
+        let calibration = Calibration::from_json(json.as_bytes()).unwrap();
+        let logit = Logit::new(-1.0).unwrap();
+        let prior = Probability::new(prior).unwrap();
+        let probability = calibration.hunk.apply(logit, prior);
+        let told = experience(&calibration, Score { probability, logit });
+        expect.assert_eq(&told.unwrap_or_default());
+    }
+
+    #[test]
+    fn what_became_of_such_scores_is_told_where_it_is_known() {
+        let bins = r#"[{"low":0.2,"high":0.3,"n":120,"right":29}]"#;
+        check(
+            bins,
+            0.5,
+            expect!["Of the hunks scored 20-30%, 24% were right on the dev data (n = 120)."],
+        );
+        check(
+            bins,
+            0.8,
+            expect![
+                "Where 50% of all hunks are right, as in the dev data, it scores 27%: of the \
+                 hunks scored 20-30% there, 24% were right (n = 120)."
+            ],
+        );
+        check("[]", 0.5, expect![""]);
+        check(
+            r#"[{"low":0.3,"high":0.4,"n":9,"right":1}]"#,
+            0.5,
+            expect![""],
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use super::super::backend::SHOW_FILE;
 use super::super::document::{Document, Scoring, Standing};
 use crate::change::Base;
-use crate::scoring::{Judge, hunks_to_check};
+use crate::scoring::{Judge, Score, hunks_to_check};
 use tower_lsp::lsp_types::{CodeLens, Command, Position, Range};
 
 /// What the lens says; `None` if the document has nothing to say.
@@ -30,10 +30,18 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
             } else {
                 ""
             };
-            let low = verdict.low_hunks(document.config.min_score);
+            let min_score = document.config.min_score;
+            let is_low = |(index, score): &(usize, &Score)| {
+                score.probability < min_score && !document.reviewed.is_ignored(*index)
+            };
+            let low = verdict.hunks.iter().enumerate().filter(is_low).count();
             let to_check = hunks_to_check(low, verdict.hunks.len());
+            let ignored = match document.reviewed.ignored_count() {
+                0 => String::new(),
+                n => format!(" · {n} ignored"),
+            };
             format!(
-                "{} likely correct · {to_check}{base}{task}{unsaved}",
+                "{} likely correct · {to_check}{ignored}{base}{task}{unsaved}",
                 verdict.patch.probability
             )
         }

@@ -1,7 +1,10 @@
 //! The changed lines of a hunk as runs: git shows changes that are up to six lines apart as one
 //! hunk, and the lines between them are context.
 
+use super::super::document::{Changed, Document};
+use super::super::text::{Encoding, GitLines, offset_of};
 use crate::change::{Hunk, LineKind};
+use tower_lsp::lsp_types::Range;
 
 /// The runs of added lines of the new text, first and last line each, 1-based, from top to bottom.
 /// For a pure deletion the line after it, or the last line. Never empty, never a context line.
@@ -23,6 +26,29 @@ pub(super) fn changed_runs(hunk: &Hunk, new_line_count: u32) -> Vec<(u32, u32)> 
         runs.push(hunk.changed_new_lines(new_line_count));
     }
     runs
+}
+
+/// The index of the first hunk that a range of the document touches, from its first to its last
+/// changed line.
+pub(in crate::server) fn touched_hunk(
+    document: &Document,
+    changed: &Changed,
+    range: Range,
+    encoding: Encoding,
+) -> Option<usize> {
+    let text = &document.text;
+    let lines = GitLines(text);
+    let start = offset_of(text, range.start, encoding);
+    let end = offset_of(text, range.end, encoding).max(start);
+    // Whole selected lines end at the start of the line after them.
+    let is_line_start = end > start && text.get(..end).is_some_and(|text| text.ends_with('\n'));
+    let (first, last) = (lines.at(start), lines.at(end) - u32::from(is_line_start));
+    let count = lines.count();
+    changed.change.hunks.iter().position(|hunk| {
+        let runs = changed_runs(hunk, count);
+        let begins = runs.first().is_some_and(|run| run.0 <= last);
+        begins && runs.last().is_some_and(|run| run.1 >= first)
+    })
 }
 
 #[cfg(test)]

@@ -29,6 +29,11 @@ impl GitLines<'_> {
         start..start + line.strip_suffix('\r').unwrap_or(line).len()
     }
 
+    /// The bytes of `count` lines from line `first` on, with their terminators.
+    pub(in crate::server) fn whole(self, first: u32, count: u32) -> Range<usize> {
+        self.start(first)..self.start(first + count)
+    }
+
     fn start(self, line: u32) -> usize {
         let before = (line as usize).saturating_sub(1);
         if before == 0 {
@@ -59,6 +64,11 @@ mod tests {
         check("a\nb", 2, 2, "b");
         check("a\nb", 3, 9, "");
         check("", 1, 1, "");
+        let whole = |text: &'static str, first, count| &text[GitLines(text).whole(first, count)];
+        assert_eq!(whole("a\r\nb\nc", 1, 2), "a\r\nb\n");
+        assert_eq!(whole("a\r\nb\nc", 3, 1), "c");
+        assert_eq!(whole("a\r\nb\nc", 3, 0), "");
+        assert_eq!(whole("", 1, 0), "");
         assert_eq!(GitLines("a\nb").at(1), 1);
         assert_eq!(GitLines("a\nb").at(2), 2);
     }

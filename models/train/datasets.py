@@ -1,0 +1,137 @@
+"""The labelled records that features are extracted from, as dictionaries:
+id, task, repo, language, policy, source, label (of the patch, or None), files, problem,
+hunk_labels (list or None).
+"""
+
+from copy import deepcopy
+
+import numpy as np
+
+import diff
+from common import CONFIG, records
+from features import DOC, tokens
+from plant import plant
+
+
+def record(r, files, **more):
+    out = {key: r.get(key) for key in ("id", "task", "repo", "language", "policy", "source", "label")}
+    return out | {"files": files, "problem": r.get("problem"), "hunk_labels": None} | more
+
+
+def patches(name):
+    """All records of a folder that have something to score."""
+    for r in records(name):
+        if files := diff.parse(r["patch"]):
+            yield record(r, files)
+
+
+def mixed_first(name, most):
+    """Tasks with both labels whole and first; of the others, which teach only the base rate, `most` candidates."""
+    tasks = {}
+    for r in patches(name):
+        tasks.setdefault(r["task"], []).append(r)
+    mixed = lambda rs: len({r["label"] for r in rs}) == 2
+    for rs in filter(mixed, tasks.values()):
+        yield from rs
+    for rs in tasks.values():
+        if not mixed(rs):
+            yield from rs[:most]
+
+
+def n_hunks(files):
+    return sum(len(f.hunks) for f in files)
+
+
+def planted(split, n):
+    """Correct patches of 3 to 10 hunks with one defect planted: its hunk 0, the others 1; and as they were: all 1."""
+    rng = np.random.default_rng(CONFIG["seed"] + 1)
+    commits = [r for r in records(f"commits/{split}") if r["label"] == 1 and r["source"] == "commits_mined"]
+    by_repo = {}
+    for i in rng.permutation(len(commits)):
+        by_repo.setdefault(commits[i]["repo"], []).append(commits[i])
+    agent, per_task = [], {}
+    for r in records(f"agent/{split}"):
+        per_task[r["task"]] = per_task.get(r["task"], 0) + (r["label"] == 1)
+        if r["label"] == 1 and per_task[r["task"]] <= 3:
+            agent.append(r)
+    # Agents' patches first, then commits in turn over the repositories, so that no repository dominates.
+    turns = [queue[k] for k in range(max(map(len, by_repo.values()))) for queue in by_repo.values() if k < len(queue)]
+    taken = 0
+    for r in [agent[i] for i in rng.permutation(len(agent))] + turns:
+        files = diff.parse(r["patch"])
+        hunks = n_hunks(files)
+        if not 3 <= hunks <= 10 or len(r["patch"]) > 9000:
+            continue
+        if made := plant(files, rng):
+            bad, number, rule = made
+            common = dict(label=None, task=r["id"])
+            labels = [int(h != number) for h in range(hunks)]
+            yield record(r, bad, **common, id=r["id"] + ":planted", source=f"planted:{rule}", hunk_labels=labels, target=number)
+            yield record(r, files, **common, id=r["id"] + ":original", source="original", hunk_labels=[1] * hunks, target=number)
+            taken += 1
+            if taken == n:
+                return
+
+
+def reverse(files):
+    """The patch undone: what it added is removed."""
+    files = deepcopy(files)
+    for f in files:
+        f.old, f.new = f.new, f.old
+        f.status = {"added": "deleted", "deleted": "added"}.get(f.status, f.status)
+        for h in f.hunks:
+            h.old_start, h.old_lines, h.new_start, h.new_lines = h.new_start, h.new_lines, h.old_start, h.old_lines
+            flip = {"+": "-", "-": "+", " ": " "}
+            lines = [(flip[k], t) for k, t in h.lines]
+            out, block = [], []  # removed lines come before added ones in a block of changes
+            for kind, text in lines + [(" ", None)]:
+                if kind == " ":
+                    out += sorted(block, key=lambda line: line[0] == "+")
+                    block = []
+                    if text is not None:
+                        out.append((kind, text))
+                else:
+                    block.append((kind, text))
+            h.lines = out
+    return files
+
+
+def balanced(hunk):
+    """Counts of lines and tokens tell a fix from its reverse: only hunks where both nearly agree."""
+    count = lambda kind, f: sum(f(t) for k, t in hunk.lines if k == kind)
+    a, r = count("+", lambda t: 1), count("-", lambda t: 1)
+    at, rt = count("+", lambda t: len(tokens(t))), count("-", lambda t: len(tokens(t)))
+    return a == r and abs(at - rt) <= max(1, 0.05 * max(at, rt))
+
+
+def fixes(split, n):
+    """Single hunks of bug fixes: as fixed 1, reversed 0; counts of lines and tokens matched."""
+    rng = np.random.default_rng(CONFIG["seed"] + 2)
+    rs = list(records(f"fixes/{split}"))
+    taken, per_repo = 0, {}
+    for i in rng.permutation(len(rs)):
+        r = rs[i]
+        files = diff.parse(r["fix_patch"])
+        singles = [(f, h) for f in files for h in f.hunks if f.status == "modified" and not f.path.lower().endswith(DOC)]
+        singles = [(f, h) for f, h in singles if balanced(h) and len(h.lines) <= 60]
+        if not singles or len(singles) > 3 or per_repo.get(r["repo"], 0) >= 150:
+            continue
+        per_repo[r["repo"]] = per_repo.get(r["repo"], 0) + 1
+        f, h = singles[rng.integers(len(singles))]
+        fixed = [diff.File(f.old, f.new, f.status, [h])]
+        for files, label, suffix in ((fixed, 1, "fixed"), (reverse(fixed), 0, "reversed")):
+            yield record(r, files, id=f"{r['id']}:{suffix}", task=r["id"], policy="human", label=None, hunk_labels=[label], target=0)
+        taken += 1
+        if taken == n:
+            return
+
+
+# In the order in which they are extracted: what is needed most comes first.
+DATASETS = {
+    "agent-dev": lambda: patches("agent/dev"),
+    "fixes-dev": lambda: fixes("dev", 600),
+    "agent-train": lambda: mixed_first("agent/train", 3),
+    "planted-dev": lambda: planted("dev", 300),
+    "planted-train": lambda: planted("train", 1248),
+    "fixes-train": lambda: fixes("train", 1200),
+}

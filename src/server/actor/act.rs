@@ -1,0 +1,195 @@
+//! Carrying out the commands of code actions.
+
+use super::super::actions::{ActionRequest, Done, Order, What, offered};
+use super::super::document::{Changed, Document};
+use super::super::event::Reply;
+use super::super::show;
+use super::*;
+use crate::change::{FileChange, LineKind, Patch};
+use crate::review::{EntryId, HunkId, Ignored, Label, Mark, Place, ReviewError, Scope, now};
+use serde_json::json;
+use tower_lsp::lsp_types::CodeActionOrCommand;
+
+/// Writes what the user said; runs where it may wait for the disk.
+type Saying = Box<dyn FnOnce(&Reviews) -> Result<(), ReviewError> + Send>;
+
+impl Actor {
+    pub(super) fn code_actions(
+        &self,
+        file: &File,
+        request: &ActionRequest,
+    ) -> Vec<CodeActionOrCommand> {
+        self.documents
+            .get(&file.path)
+            .map(|document| offered(document, request, &self.judge, &self.abilities))
+            .unwrap_or_default()
+    }
+
+    /// Answers at once, or by [`Actor::reviewed`] what has to be written first.
+    pub(super) fn obey(&mut self, order: Order, reply: Reply<Result<Value, String>>) {
+        let path = order.file.path;
+        let answer = match &order.what {
+            What::Rescore => self.rescore(&path),
+            What::ShowDiff => self.show_diff(&path),
+            What::Ignore(_) | What::StopIgnoring(_) | What::Mark { .. } => {
+                match self.saying(&path, &order.what) {
+                    Ok(saying) => return self.say(path, &order.what, saying, reply),
+                    Err(problem) => Err(problem),
+                }
+            }
+        };
+        let _ = reply.send(answer);
+    }
+
+    fn changed_document(&self, path: &Path) -> Result<(&Document, &Changed), String> {
+        let document = self.documents.get(path).ok_or("the file is not open")?;
+        match &document.standing {
+            Standing::Changed(changed) => Ok((document, changed)),
+            _ => Err("the file has no scored changes".into()),
+        }
+    }
+
+    fn rescore(&mut self, path: &Path) -> Result<Value, String> {
+        let job = self.tick();
+        let EngineSlot::Running(engine) = &self.engine else {
+            return Err("the scoring thread does not run: see the status".into());
+        };
+        let engine = Arc::clone(engine);
+        let document = self.documents.get_mut(path).ok_or("the file is not open")?;
+        let Standing::Changed(changed) = &mut document.standing else {
+            self.look_at(path, Urgency::Now);
+            return Ok(Value::Null);
+        };
+        changed.score = Scoring::Waiting(job);
+        let request = request(&changed.change, changed.task.as_deref());
+        self.show_lens(path);
+        self.put_off_workspaces();
+        let (events, path) = (self.events.clone(), path.to_owned());
+        engine.submit_afresh(slot(&path), request, move |result| {
+            drop(events.send(Event::Scored { path, job, result }));
+        });
+        Ok(Value::Null)
+    }
+
+    /// The diff as the command's result, for clients that can show it, and what is in it in words.
+    fn show_diff(&self, path: &Path) -> Result<Value, String> {
+        let (document, changed) = self.changed_document(path)?;
+        let change = &changed.change;
+        let base = show::base_name(&document.config);
+        let count = |kind| -> usize { change.hunks.iter().map(|hunk| hunk.count(kind)).sum() };
+        let text = format!(
+            "{}: {} lines added and {} removed in {} hunks against {base}",
+            change.path(),
+            count(LineKind::Added),
+            count(LineKind::Removed),
+            change.hunks.len(),
+        );
+        self.outbox.show(MessageType::INFO, text);
+        let files = vec![change.clone()];
+        Ok(json!({"base": base, "diff": Patch { files }.to_unified()}))
+    }
+
+    fn saying(&self, path: &Path, what: &What) -> Result<Saying, String> {
+        let (document, changed) = self.changed_document(path)?;
+        let change = &changed.change;
+        let find = |id: &HunkId| {
+            change
+                .hunks
+                .iter()
+                .position(|hunk| HunkId::of(change, hunk) == *id)
+                .ok_or("the hunk has changed meanwhile")
+        };
+        let place = |id: &HunkId| Place::new(&document.reviewed.root, change.path(), id.clone());
+        let patch = |index: usize| {
+            let hunks = change.hunks.get(index).cloned().into_iter().collect();
+            let file = FileChange {
+                hunks,
+                ..change.clone()
+            };
+            Patch { files: vec![file] }.to_unified()
+        };
+        Ok(match what {
+            What::Ignore(id) => {
+                let ignored = Ignored {
+                    patch: patch(find(id)?),
+                    place: place(id),
+                    time: now(),
+                };
+                Box::new(move |reviews| reviews.ignore(&ignored).map(drop))
+            }
+            What::StopIgnoring(id) => {
+                let id = EntryId::of(&place(id));
+                Box::new(move |reviews| reviews.unignore(&id).map(drop))
+            }
+            What::Mark { label, hunk } => {
+                let Scoring::Done(verdict) = &changed.score else {
+                    return Err("the file is not scored yet".into());
+                };
+                let verdict = self.judge.judge_again(verdict, document.config.prior);
+                let index = hunk.as_ref().map(find).transpose()?;
+                let score = index.and_then(|index| verdict.hunks.get(index));
+                let score = score.unwrap_or(&verdict.patch);
+                let whole = || {
+                    Patch {
+                        files: vec![change.clone()],
+                    }
+                    .to_unified()
+                };
+                let of_file = || HunkId::of_file(change);
+                let mark = Mark {
+                    place: place(&hunk.clone().unwrap_or_else(of_file)),
+                    scope: scope_of(hunk.as_ref()),
+                    label: *label,
+                    patch: index.map_or_else(whole, patch),
+                    task: changed.task.as_deref().map(Into::into),
+                    probability: score.probability,
+                    logit: score.logit,
+                    model: verdict.model.clone(),
+                    calibration: verdict.calibration.clone(),
+                    time: now(),
+                };
+                Box::new(move |reviews| reviews.mark(&mark).map(drop))
+            }
+            What::Rescore | What::ShowDiff => Box::new(|_| Ok(())),
+        })
+    }
+
+    fn say(&self, path: PathBuf, what: &What, saying: Saying, reply: Reply<Result<Value, String>>) {
+        let notice = match what {
+            What::Mark { label, hunk } => Some(marked(*label, scope_of(hunk.as_ref()))),
+            _ => None,
+        };
+        let (events, reviews) = (self.events.clone(), Arc::clone(&self.reviews));
+        tokio::task::spawn_blocking(move || {
+            let done = Done {
+                result: saying(&reviews).map_err(|error| error.to_string()),
+                path,
+                notice,
+                reply,
+            };
+            drop(events.send(Event::Reviewed(done)));
+        });
+    }
+
+    pub(super) fn reviewed(&mut self, done: Done) {
+        if done.result.is_ok() {
+            self.look_at(&done.path, Urgency::Now);
+            if let Some(notice) = done.notice {
+                self.outbox.show(MessageType::INFO, notice);
+            }
+        }
+        let _ = done.reply.send(done.result.map(|()| Value::Null));
+    }
+}
+
+fn scope_of(hunk: Option<&HunkId>) -> Scope {
+    if hunk.is_some() {
+        Scope::Hunk
+    } else {
+        Scope::File
+    }
+}
+
+fn marked(label: Label, scope: Scope) -> String {
+    format!("Marked the {scope} as {label}, on this machine only: see `diffidence review list`")
+}
