@@ -20,11 +20,11 @@ pub(super) struct Abilities {
     pub(super) register_files: bool,
     pub(super) markdown_hover: bool,
     pub(super) related_information: bool,
-    pub(super) progress: bool,
     /// Whether code actions may carry an edit and diagnostics, or are bare commands.
     pub(super) action_literals: bool,
     /// Whether an edit may say which version of a document it is for.
     pub(super) versioned_edits: bool,
+    pub(super) progress: bool,
 }
 
 impl Abilities {

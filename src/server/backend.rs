@@ -22,14 +22,14 @@ use tower_lsp::{LanguageServer, async_trait};
 /// The command behind the code lens; its argument is the document's URI.
 pub(super) const SHOW_FILE: &str = "diffidence.showFile";
 
+/// `RequestFailed` of the protocol: the request was fine and could not be carried out.
+const REQUEST_FAILED: i64 = -32803;
+
 /// The command that does what `diffidence/setTask` does; its argument is that request's.
 pub(super) const SET_TASK: &str = "diffidence.setTask";
 
 /// The command that scores all changes of a repository as one; its argument names it.
 pub(super) const WORKSPACE_SCORE: &str = "diffidence.workspaceScore";
-
-/// `RequestFailed` of the protocol: the request was fine and could not be carried out.
-const REQUEST_FAILED: i64 = -32803;
 
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
@@ -62,6 +62,36 @@ impl Backend {
     }
 }
 
+/// Code actions and their commands.
+impl Backend {
+    async fn code_actions(
+        &self,
+        params: CodeActionParams,
+    ) -> Result<Option<Vec<CodeActionOrCommand>>> {
+        let Some(file) = File::at(params.text_document.uri) else {
+            return Ok(None);
+        };
+        let request = Box::new(ActionRequest {
+            range: params.range,
+            context: params.context,
+        });
+        answered(self.ask(|reply| Event::CodeActions(file, request, reply)))
+            .await
+            .map(Some)
+    }
+
+    async fn obey(&self, params: &ExecuteCommandParams) -> Result<Option<Value>> {
+        let order =
+            Order::parse(&params.command, &params.arguments).map_err(Error::invalid_params)?;
+        let result = answered(self.ask(|reply| Event::Ordered(order, reply))).await?;
+        result.map(Some).map_err(|problem| Error {
+            code: ErrorCode::ServerError(REQUEST_FAILED),
+            message: problem.into(),
+            data: None,
+        })
+    }
+}
+
 impl Backend {
     /// `window/workDoneProgress/cancel`, which tower-lsp 0.20 does not know.
     pub(super) async fn cancel_progress(&self, params: WorkDoneProgressCancelParams) {
@@ -91,36 +121,6 @@ impl Backend {
         let params = serde_json::from_value(argument.unwrap_or_default()).map_err(problem)?;
         let set = self.set_task(params).await?;
         Ok(serde_json::to_value(set).ok())
-    }
-}
-
-/// Code actions and their commands.
-impl Backend {
-    async fn code_actions(
-        &self,
-        params: CodeActionParams,
-    ) -> Result<Option<Vec<CodeActionOrCommand>>> {
-        let Some(file) = File::at(params.text_document.uri) else {
-            return Ok(None);
-        };
-        let request = Box::new(ActionRequest {
-            range: params.range,
-            context: params.context,
-        });
-        answered(self.ask(|reply| Event::CodeActions(file, request, reply)))
-            .await
-            .map(Some)
-    }
-
-    async fn obey(&self, params: &ExecuteCommandParams) -> Result<Option<Value>> {
-        let order =
-            Order::parse(&params.command, &params.arguments).map_err(Error::invalid_params)?;
-        let result = answered(self.ask(|reply| Event::Ordered(order, reply))).await?;
-        result.map(Some).map_err(|problem| Error {
-            code: ErrorCode::ServerError(REQUEST_FAILED),
-            message: problem.into(),
-            data: None,
-        })
     }
 }
 

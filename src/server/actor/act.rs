@@ -3,9 +3,8 @@
 use super::super::actions::{ActionRequest, Done, Order, What, offered};
 use super::super::document::{Changed, Document};
 use super::super::event::Reply;
-use super::super::show;
 use super::*;
-use crate::change::{FileChange, LineKind, Patch};
+use crate::change::{Base, FileChange, LineKind, Patch};
 use crate::review::{EntryId, HunkId, Ignored, Label, Mark, Place, ReviewError, Scope, now};
 use serde_json::json;
 use tower_lsp::lsp_types::CodeActionOrCommand;
@@ -75,7 +74,7 @@ impl Actor {
     fn show_diff(&self, path: &Path) -> Result<Value, String> {
         let (document, changed) = self.changed_document(path)?;
         let change = &changed.change;
-        let base = show::base_name(&document.config);
+        let base = Base::parse(&document.config.base).to_string();
         let count = |kind| -> usize { change.hunks.iter().map(|hunk| hunk.count(kind)).sum() };
         let text = format!(
             "{}: {} lines added and {} removed in {} hunks against {base}",

@@ -5,7 +5,6 @@ use super::super::text::{Encoding, GitLines, offset_of, position_of};
 use super::runs::changed_runs;
 use crate::calibration::Calibration;
 use crate::change::Base;
-use crate::config::Config;
 use crate::scoring::{Judge, Score};
 use tower_lsp::lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind, Position, Range};
 
@@ -54,7 +53,7 @@ pub(in crate::server) fn hover(
         verdict.model,
         verdict.calibration,
         verdict.tokens,
-        base_name(&document.config),
+        Base::parse(&document.config.base),
     ));
     if verdict.truncated {
         paragraphs.push("The model could not read all of the change.".into());
@@ -99,11 +98,6 @@ fn experience(calibration: &Calibration, score: Score) -> Option<String> {
              hunks {scored} there, {right} were right (n = {n})."
         )
     })
-}
-
-/// What a document is compared with, in words.
-pub(in crate::server) fn base_name(config: &Config) -> String {
-    Base::parse(&config.base).to_string()
 }
 
 #[cfg(test)]

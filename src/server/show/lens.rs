@@ -21,6 +21,11 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
         Scoring::Done(verdict) => {
             let verdict = judge.judge_again(verdict, document.config.prior);
             let unsaved = if document.unsaved { " · unsaved" } else { "" };
+            let min_score = document.config.min_score;
+            let is_low = |(index, score): &(usize, &Score)| {
+                score.probability < min_score && !document.reviewed.is_ignored(*index)
+            };
+            let low = verdict.hunks.iter().enumerate().filter(is_low).count();
             let base = match Base::parse(&document.config.base) {
                 Base::Head => String::new(),
                 base => format!(" · against {base}"),
@@ -30,11 +35,6 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
             } else {
                 ""
             };
-            let min_score = document.config.min_score;
-            let is_low = |(index, score): &(usize, &Score)| {
-                score.probability < min_score && !document.reviewed.is_ignored(*index)
-            };
-            let low = verdict.hunks.iter().enumerate().filter(is_low).count();
             let to_check = hunks_to_check(low, verdict.hunks.len());
             let ignored = match document.reviewed.ignored_count() {
                 0 => String::new(),

@@ -8,6 +8,6 @@ mod lens;
 mod runs;
 
 pub(super) use diagnostics::{diagnostics, is_low_score};
-pub(super) use hover::{base_name, hover};
+pub(super) use hover::hover;
 pub(super) use lens::{lens, summary, title};
 pub(super) use runs::touched_hunk;
