@@ -73,6 +73,33 @@ async fn a_task_is_told_to_the_model_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_may_say_the_task_until_a_client_does() {
+    let (repo, path) = edited();
+    repo.write("TASK.md", "from the file\n");
+    repo.write("diffidence.toml", "taskFile = 'TASK.md'\n");
+    let model = FakeModel::default();
+    let client = client_of(&model).await;
+    client.open(&path, EDITED);
+    let with_task = format!("{LOW} · with task");
+    client.until_lens(&path, Some(&with_task)).await;
+    let params = json!({"task": "from the client"});
+    client.request("diffidence/setTask", params).await;
+    client
+        .until("a second score", |_| {
+            (tasks(&model).len() == 2).then_some(())
+        })
+        .await;
+    client.until_lens(&path, Some(&with_task)).await;
+    assert_eq!(
+        tasks(&model),
+        [
+            Some("from the file\n".into()),
+            Some("from the client".into())
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_task_counts_for_its_repository_only() {
     let (one, first) = edited();
     let (_two, second) = edited();

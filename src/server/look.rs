@@ -33,10 +33,10 @@ pub(super) struct Look {
     pub(super) sight: Sight,
     /// Whether the buffer differs from the disk.
     pub(super) unsaved: bool,
-    /// What the user said about its hunks.
-    pub(super) reviewed: Reviewed,
     /// The repository it is in; `None` if there is none or it cannot be opened.
     pub(super) repository: Option<RepositoryPlaces>,
+    /// What the user said about its hunks.
+    pub(super) reviewed: Reviewed,
     /// The settings in force for this document.
     pub(super) config: Config,
     /// What was passed over in the repository's settings.
@@ -67,8 +67,8 @@ impl Look {
         Self {
             sight: Sight::Failed(reason),
             unsaved: false,
-            reviewed: Reviewed::default(),
             repository: None,
+            reviewed: Reviewed::default(),
             config,
             warnings: Vec::new(),
         }
@@ -85,8 +85,8 @@ pub(super) fn look(question: &Question) -> Look {
             return Look {
                 sight: Sight::of_error(&error),
                 unsaved,
-                reviewed: Reviewed::default(),
                 repository: None,
+                reviewed: Reviewed::default(),
                 config: question.config.clone(),
                 warnings: Vec::new(),
             };
@@ -97,17 +97,12 @@ pub(super) fn look(question: &Question) -> Look {
         .clone()
         .overlaid_by_repository(&repository.root);
     let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    let task_of_file = config.task(&repository.root).unwrap_or_else(|warning| {
-        warnings.push(warning.to_string());
-        None
-    });
-    let task_of_file = task_of_file.map(Arc::from);
     if !config.enable {
         return Look {
             sight: Sight::Unchanged,
             unsaved,
-            reviewed: Reviewed::default(),
             repository: Some(repository),
+            reviewed: Reviewed::default(),
             config,
             warnings,
         };
@@ -127,7 +122,8 @@ pub(super) fn look(question: &Question) -> Look {
     let sight = match file {
         Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => Sight::Unchanged,
         Ok(file) => {
-            let task = question.tasks.of(&repository.root).or(task_of_file);
+            let (task, warning) = question.tasks.in_force(&repository.root, &config);
+            warnings.extend(warning);
             Sight::of(file.outcome, task, &question.engine)
         }
         Err(error) => Sight::of_error(&error),
@@ -135,8 +131,8 @@ pub(super) fn look(question: &Question) -> Look {
     Look {
         sight,
         unsaved,
-        reviewed,
         repository: Some(repository),
+        reviewed,
         config,
         warnings,
     }

@@ -4,6 +4,7 @@
 //! whatever order their repositories were found. This module must not know documents.
 
 use super::event::{File, Generation};
+use crate::config::Config;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,22 @@ pub(super) struct Tasks(BTreeMap<PathBuf, (Generation, Option<Arc<str>>)>);
 impl Tasks {
     pub(super) fn of(&self, root: &Path) -> Option<Arc<str>> {
         self.0.get(root)?.1.clone()
+    }
+
+    /// The description for a repository: what was given, or else what the file says that the
+    /// settings name, with a warning if that cannot be used. Reads the file.
+    pub(super) fn in_force(
+        &self,
+        root: &Path,
+        config: &Config,
+    ) -> (Option<Arc<str>>, Option<String>) {
+        if let Some(given) = self.of(root) {
+            return (Some(given), None);
+        }
+        match config.task(root) {
+            Ok(task) => (task.map(Into::into), None),
+            Err(warning) => (None, Some(warning.to_string())),
+        }
     }
 
     /// Takes what was given at `time`. Returns whether that changes anything.

@@ -4,6 +4,7 @@
 //! take long, so it runs on a blocking thread and never in the actor.
 
 use super::event::{Generation, Reply};
+use super::tasks::Tasks;
 use crate::calibration::Probability;
 use crate::change::{Base, ChangeOptions, ChangeSet, FileChange, Patch};
 use crate::config::Config;
@@ -11,7 +12,6 @@ use crate::scoring::{Judge, ScoreRequest, Slot, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tokio::time::Instant;
 use tower_lsp::lsp_types::notification::Notification;
 
@@ -56,7 +56,8 @@ pub(super) struct Question {
     pub(super) config: Config,
     /// Open documents that differ from the disk, with their changes if there are any.
     pub(super) edited: BTreeMap<PathBuf, Option<FileChange>>,
-    pub(super) task: Option<Arc<str>>,
+    /// What the changes are for.
+    pub(super) tasks: Tasks,
 }
 
 /// What was seen.
@@ -73,7 +74,7 @@ pub(super) fn look(question: Question) -> Result<Sight, String> {
         root,
         config,
         mut edited,
-        task,
+        tasks,
     } = question;
     let (config, _) = config.overlaid_by_repository(&root);
     if !config.enable {
@@ -98,6 +99,7 @@ pub(super) fn look(question: Question) -> Result<Sight, String> {
         files.retain(|file| file.new_path != change.new_path);
         files.push(change);
     }
+    let (task, _) = tasks.in_force(&root, &config);
     files.sort_by(|a, b| name(a).cmp(&name(b)));
     Ok(Sight {
         base: set.base_description(),

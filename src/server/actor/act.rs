@@ -62,6 +62,7 @@ impl Actor {
         changed.score = Scoring::Waiting(job);
         let request = request(&changed.change, changed.task.as_deref());
         self.show_lens(path);
+        self.put_off_workspaces();
         let (events, path) = (self.events.clone(), path.to_owned());
         engine.submit_afresh(slot(&path), request, move |result| {
             drop(events.send(Event::Scored { path, job, result }));

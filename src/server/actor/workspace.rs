@@ -112,7 +112,7 @@ impl Actor {
         let question = Question {
             config: self.config.clone(),
             edited,
-            task: self.tasks.of(&root),
+            tasks: self.tasks.clone(),
             root: root.clone(),
         };
         let events = self.events.clone();
