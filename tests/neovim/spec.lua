@@ -12,8 +12,11 @@ vim.lsp.config('diffidence', {
   init_options = { minScore = 1.0, debounceMs = 100 },
 })
 vim.lsp.enable('diffidence')
-vim.api.nvim_create_autocmd({ 'LspAttach', 'DiagnosticChanged' }, {
-  callback = function(event) vim.lsp.codelens.refresh({ bufnr = event.buf }) end,
+vim.api.nvim_create_autocmd({ 'LspAttach', 'DiagnosticChanged', 'CursorHold' }, {
+  -- A moment later: while an older request is under way, Neovim drops a newer one.
+  callback = function(event)
+    vim.defer_fn(function() pcall(vim.lsp.codelens.refresh, { bufnr = event.buf }) end, 100)
+  end,
 })
 vim.cmd('filetype on')
 
