@@ -15,6 +15,14 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     version: u32,
+    #[serde(flatten)]
+    pub(super) frame: Frame,
+    pub(super) files: Vec<FileReport>,
+}
+
+/// What holds for the whole report.
+#[derive(Debug, Serialize)]
+pub(super) struct Frame {
     /// Model name and version.
     pub(super) model: String,
     /// Which calibration made the probabilities.
@@ -27,7 +35,6 @@ pub(super) struct Report {
     pub(super) base: String,
     /// Whether a task description was used.
     pub(super) task: bool,
-    pub(super) files: Vec<FileReport>,
 }
 
 /// One changed file; none is left out.
@@ -127,26 +134,11 @@ impl Finding<'_> {
     }
 }
 
-/// What holds for the whole report.
-pub(super) struct Frame {
-    pub(super) model: String,
-    pub(super) calibration: String,
-    pub(super) prior: Probability,
-    pub(super) min_score: Probability,
-    pub(super) base: String,
-    pub(super) task: bool,
-}
-
 impl Report {
     pub(super) fn new(frame: Frame, files: Vec<FileReport>) -> Self {
         Self {
             version: VERSION,
-            model: frame.model,
-            calibration: frame.calibration,
-            prior: frame.prior,
-            min_score: frame.min_score,
-            base: frame.base,
-            task: frame.task,
+            frame,
             files,
         }
     }
@@ -159,7 +151,7 @@ impl Report {
                     counts.scored += 1;
                     counts.hunks += scored.hunks.len();
                     counts.low_hunks += scored.low_hunks();
-                    counts.low_files += usize::from(scored.is_low(self.min_score));
+                    counts.low_files += usize::from(scored.is_low(self.frame.min_score));
                     counts.ignored += scored.ignored_hunks();
                 }
                 FileOutcome::Unchanged { .. } => counts.unchanged += 1,
@@ -182,7 +174,7 @@ impl Report {
                 file,
                 hunk,
                 probability,
-                level: if probability.get() < self.min_score.get() / 2.0 {
+                level: if probability.get() < self.frame.min_score.get() / 2.0 {
                     Level::Warning
                 } else {
                     Level::Note
@@ -190,7 +182,7 @@ impl Report {
             };
             let low = file.hunks.iter().filter(|hunk| hunk.low);
             findings.extend(low.map(|hunk| finding(Some(hunk), hunk.probability)));
-            if file.low_hunks() == 0 && file.is_low(self.min_score) {
+            if file.low_hunks() == 0 && file.is_low(self.frame.min_score) {
                 findings.push(finding(None, file.probability));
             }
         }

@@ -49,12 +49,12 @@ fn log(report: &Report) -> Value {
             "results": results(report),
             "columnKind": "unicodeCodePoints",
             "properties": {
-                "model": report.model,
-                "calibration": report.calibration,
-                "prior": report.prior,
-                "minScore": report.min_score,
-                "base": report.base,
-                "task": report.task,
+                "model": report.frame.model,
+                "calibration": report.frame.calibration,
+                "prior": report.frame.prior,
+                "minScore": report.frame.min_score,
+                "base": report.frame.base,
+                "task": report.frame.task,
             },
         }],
     })

@@ -20,7 +20,7 @@ const SHOWN_LINES: usize = 20;
 pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Result<()> {
     let shown = |file: &&FileReport| match &file.outcome {
         FileOutcome::Scored(scored) => {
-            !quiet || scored.low_hunks() > 0 || scored.is_low(report.min_score)
+            !quiet || scored.low_hunks() > 0 || scored.is_low(report.frame.min_score)
         }
         FileOutcome::Skipped { .. } | FileOutcome::Unchanged { .. } => !quiet,
         FileOutcome::Failed { .. } => true,
@@ -115,7 +115,7 @@ pub(super) fn printable(line: &str) -> String {
 
 pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let counts = report.counts();
-    let base = &report.base;
+    let base = &report.frame.base;
     if report.files.is_empty() {
         return writeln!(out, "No changes against {base}: nothing to score.");
     }
@@ -131,7 +131,7 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out, "{}", parts.join(" · "))?;
-    let task = if report.task {
+    let task = if report.frame.task {
         " · task description used"
     } else {
         ""
@@ -139,7 +139,7 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "{DIM}against {base} · {} · prior {}{task}{DIM:#}",
-        report.model, report.prior
+        report.frame.model, report.frame.prior
     )
 }
 
@@ -152,7 +152,7 @@ fn verdict(report: &Report, counts: &Counts) -> String {
         plural(counts.scored, "file"),
         plural(counts.hunks, "hunk")
     );
-    let limit = report.min_score;
+    let limit = report.frame.min_score;
     match (counts.low_hunks, counts.low_files) {
         (0, 0) => format!("{scored}: nothing below {limit}"),
         (0, files) => format!("{scored}: {} below {limit}", plural(files, "file")),
