@@ -311,12 +311,7 @@ impl Repo {
     /// attributes and the configuration ask, but without running filter programs.
     pub(super) fn to_git(&self, path: &BStr, data: Vec<u8>) -> Result<Vec<u8>, ChangeError> {
         self.with_content_rules(|rules| {
-            let platform = rules
-                .attributes
-                .at_entry(path, None, &self.git.objects)
-                .map_err(|error| ChangeError::Walk {
-                    why: OneLine::text(&error.to_string()),
-                })?;
+            let platform = self.rules_at(&mut rules.attributes, path)?;
             let mut lookup = |_: &BStr, outcome: &mut gix::attrs::search::Outcome| {
                 platform.matching_attributes(outcome);
             };
@@ -339,15 +334,23 @@ impl Repo {
         })
     }
 
+    /// The attributes that hold at `path`.
+    fn rules_at<'rules>(
+        &self,
+        attributes: &'rules mut gix::worktree::Stack,
+        path: &BStr,
+    ) -> Result<gix::worktree::stack::Platform<'rules>, ChangeError> {
+        attributes
+            .at_entry(path, None, &self.git.objects)
+            .map_err(|error| ChangeError::Walk {
+                why: OneLine::text(&error.to_string()),
+            })
+    }
+
     pub(super) fn attributes(&self, path: &BStr) -> Result<Attributes, ChangeError> {
         use gix::attrs::StateRef;
         self.with_content_rules(|rules| {
-            let platform = rules
-                .attributes
-                .at_entry(path, None, &self.git.objects)
-                .map_err(|error| ChangeError::Walk {
-                    why: OneLine::text(&error.to_string()),
-                })?;
+            let platform = self.rules_at(&mut rules.attributes, path)?;
             rules.selected.reset();
             platform.matching_attributes(&mut rules.selected);
             let mut found = Attributes::default();
