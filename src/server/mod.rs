@@ -25,7 +25,7 @@ mod progress;
 mod settings;
 mod show;
 mod tasks;
-mod text;
+pub mod text;
 mod watch;
 mod workspace;
 
