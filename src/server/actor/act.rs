@@ -3,6 +3,7 @@
 use super::super::actions::{ActionRequest, Done, Order, What, offered};
 use super::super::document::{Changed, Document};
 use super::super::event::Reply;
+use super::looks::Urgency;
 use super::*;
 use crate::change::{Base, FileChange, LineKind, Patch};
 use crate::review::{EntryId, HunkId, Ignored, Label, Mark, Place, ReviewError, Scope, now};
