@@ -21,6 +21,10 @@ pub const MAX_PANICS: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slot(pub String);
 
+/// Of the requests that wait the one with the highest rank is next; of equals the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Rank(pub u64);
+
 /// Loads the model when it is first needed, and again after it was unloaded.
 pub type Loader = Box<dyn FnMut() -> Result<Box<dyn RewardModel>, ModelError> + Send>;
 
@@ -70,6 +74,7 @@ type Reply = Box<dyn FnOnce(Result<Verdict, ScoreError>) + Send>;
 
 struct Job {
     slot: Slot,
+    rank: Rank,
     key: CacheKey,
     request: ScoreRequest,
     /// Whether a remembered result does not count.
@@ -152,26 +157,29 @@ impl Engine {
     pub fn submit(
         &self,
         slot: Slot,
+        rank: Rank,
         request: ScoreRequest,
         reply: impl FnOnce(Result<Verdict, ScoreError>) + Send + 'static,
     ) {
-        self.queue(slot, request, false, Box::new(reply));
+        self.queue(slot, rank, request, false, Box::new(reply));
     }
 
     /// As [`Engine::submit`], but computed even if a result is remembered, which it replaces.
     pub fn submit_afresh(
         &self,
         slot: Slot,
+        rank: Rank,
         request: ScoreRequest,
         reply: impl FnOnce(Result<Verdict, ScoreError>) + Send + 'static,
     ) {
-        self.queue(slot, request, true, Box::new(reply));
+        self.queue(slot, rank, request, true, Box::new(reply));
     }
 
-    fn queue(&self, slot: Slot, request: ScoreRequest, afresh: bool, reply: Reply) {
+    fn queue(&self, slot: Slot, rank: Rank, request: ScoreRequest, afresh: bool, reply: Reply) {
         let job = Job {
             key: CacheKey::of(self.shared.judge.identity(), &request),
             slot,
+            rank,
             request,
             afresh,
             cancel: Cancel::default(),
@@ -206,7 +214,8 @@ impl Engine {
     /// As [`ScoreError`] tells.
     pub fn score(&self, slot: Slot, request: ScoreRequest) -> Result<Verdict, ScoreError> {
         let (send, receive) = crossbeam_channel::bounded(1);
-        self.submit(slot, request, move |result| drop(send.send(result)));
+        let reply = move |result| drop(send.send(result));
+        self.submit(slot, Rank::default(), request, reply);
         receive.recv().unwrap_or(Err(ScoreError::Stopped))
     }
 
@@ -261,6 +270,12 @@ impl Shared {
 }
 
 impl Queue {
+    fn pop(&mut self) -> Option<Job> {
+        let jobs = self.waiting.iter().enumerate().rev();
+        let (index, _) = jobs.max_by_key(|(_, job)| job.rank)?;
+        self.waiting.remove(index)
+    }
+
     /// Removes the waiting job of `slot` and asks a running one to stop.
     fn take(&mut self, slot: &Slot) -> Option<Job> {
         if let Some((running, cancel)) = &self.running
@@ -307,7 +322,7 @@ impl Worker {
             if queue.stopped {
                 return None;
             }
-            if let Some(job) = queue.waiting.pop_front() {
+            if let Some(job) = queue.pop() {
                 queue.running = Some((job.slot.clone(), job.cancel.clone()));
                 return Some(job);
             }
@@ -514,7 +529,7 @@ mod tests {
             let send = send.clone();
             let reply = move |result| drop(send.send(result));
             let engine = &bench.engine;
-            engine.submit_afresh(slot("a"), request("1.5"), reply);
+            engine.submit_afresh(slot("a"), Rank(0), request("1.5"), reply);
             let verdict: Verdict = answers.recv().unwrap().unwrap();
             assert!(!verdict.cached);
         }
@@ -529,7 +544,7 @@ mod tests {
             let send = send.clone();
             bench
                 .engine
-                .submit(slot("a"), request(script), move |result| {
+                .submit(slot("a"), Rank(0), request(script), move |result| {
                     send.send((name, result.map(|verdict| verdict.patch.logit.get())))
                         .unwrap();
                 });
@@ -544,6 +559,25 @@ mod tests {
         assert_eq!(got[0], ("first", Err(ScoreError::Cancelled)));
         assert!(got[1].1 == Err(ScoreError::Cancelled) || got[1].1 == Ok(2.0));
         assert_eq!(got[2], ("third", Ok(3.0)));
+    }
+
+    #[test]
+    fn what_waits_goes_by_rank_and_equals_by_age() {
+        let bench = bench();
+        let submit = |name: &str, rank, script: &str| {
+            let ignore = |_| ();
+            bench
+                .engine
+                .submit(slot(name), Rank(rank), request(script), ignore);
+        };
+        submit("running", 0, "wait");
+        assert_eq!(bench.started.recv().unwrap(), "wait");
+        for (name, rank, script) in [("a", 1, "1"), ("b", 2, "2"), ("c", 2, "3"), ("d", 0, "4")] {
+            submit(name, rank, script);
+        }
+        bench.engine.cancel(&slot("running"));
+        let order: Vec<_> = (0..4).map(|_| bench.started.recv().unwrap()).collect();
+        assert_eq!(order, ["2", "3", "1", "4"]);
     }
 
     #[test]
@@ -573,7 +607,7 @@ mod tests {
             let send = send.clone();
             bench
                 .engine
-                .submit(slot(name), request(script), move |result| {
+                .submit(slot(name), Rank(0), request(script), move |result| {
                     send.send(result.unwrap_err()).unwrap();
                 });
         }

@@ -1,7 +1,7 @@
 //! What the client can do, flat, and what this server offers it.
 
 use super::actions;
-use super::backend::{SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
+use super::backend::{CHANGES, SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
 use super::text::Encoding;
 use tower_lsp::lsp_types::{
     ClientCapabilities, CodeActionOptions, CodeActionProviderCapability, CodeLensOptions,
@@ -102,7 +102,7 @@ impl Abilities {
                 )),
                 hover_provider: Some(HoverProviderCapability::Simple(true)),
                 execute_command_provider: Some(ExecuteCommandOptions {
-                    commands: [SHOW_FILE, SET_TASK, WORKSPACE_SCORE]
+                    commands: [SHOW_FILE, SET_TASK, WORKSPACE_SCORE, CHANGES]
                         .into_iter()
                         .chain(actions::COMMANDS)
                         .map(Into::into)

@@ -12,6 +12,7 @@ mod looks;
 mod present;
 mod scores;
 mod start;
+mod survey;
 mod workspace;
 
 use super::abilities::Abilities;
@@ -23,14 +24,15 @@ use super::outbox::{Outbox, Status, StatusKind};
 use super::progress::{Progress, Step};
 use super::settings::Settings;
 use super::show;
+use super::survey::Survey;
 use super::tasks::{SetTask, TaskSet, Tasks};
 use super::watch::{Followed, Watcher};
 use super::workspace::Workspace;
-use crate::change::{Base, repository_places};
+use crate::change::{Base, RepositoryPlaces, repository_places};
 use crate::config::Config;
 use crate::review::Reviews;
 use crate::scoring::{
-    Cache, Engine, EngineOptions, EngineState, Judge, Loader, ScoreError, ScoreRequest, Slot,
+    Cache, Engine, EngineOptions, EngineState, Judge, Loader, Rank, ScoreError, ScoreRequest, Slot,
     Verdict,
 };
 use serde_json::Value;
@@ -69,6 +71,9 @@ pub(super) struct Actor {
     tasks: Tasks,
     progress: Progress,
     workspaces: BTreeMap<PathBuf, Workspace>,
+    surveys: BTreeMap<PathBuf, Survey>,
+    /// Whether the client was asked to tell of all files that change.
+    files_registered: bool,
     clock: Generation,
     /// What the client was told.
     status: Status,
@@ -131,6 +136,8 @@ impl Actor {
             tasks: Tasks::default(),
             progress: Progress::default(),
             workspaces: BTreeMap::new(),
+            surveys: BTreeMap::new(),
+            files_registered: false,
             clock: Generation::default(),
             status: Status::idle(),
             engine_status: Status::idle(),
@@ -143,7 +150,10 @@ impl Actor {
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Event>) {
         loop {
             let looks = self.documents.values().filter_map(|doc| doc.due);
-            let due = looks.chain(self.progress.due()).chain(self.workspace_due());
+            let due = looks
+                .chain(self.progress.due())
+                .chain(self.workspace_due())
+                .chain(self.survey_due());
             let due = due.min();
             let pause = async {
                 match due {
@@ -160,6 +170,7 @@ impl Actor {
             }
             self.guarded(Self::show_progress);
             self.guarded(Self::score_workspaces);
+            self.guarded(Self::survey);
         }
         if let EngineSlot::Running(engine) = &self.engine {
             engine.abandon();
@@ -198,17 +209,19 @@ impl Actor {
             } => self.changed(&file, version, &changes),
             Event::Saved(file) => self.saved(&file),
             Event::Closed(file) => self.closed(&file),
-            Event::DiskChanged => self.look_at_all(),
+            Event::DiskChanged(paths) => self.disk_changed(&paths),
             Event::RepositoryChanged(root) => self.look_at_repository(&root),
             Event::SettingsChanged(value) => self.settings_changed(value),
             Event::SettingsPulled(value) => self.settings_known(value),
 
             Event::CodeLenses(file, reply) => {
+                self.touch(&file.path);
                 let document = self.documents.get(&file.path);
                 let lens = document.and_then(|doc| Some(show::lens(doc, doc.title.as_deref()?)));
                 drop(reply.send(lens.into_iter().collect()));
             }
             Event::Hovered(file, position, reply) => {
+                self.touch(&file.path);
                 let hover = self.documents.get(&file.path).and_then(|doc| {
                     let Abilities {
                         encoding,
@@ -260,6 +273,15 @@ impl Actor {
                 result,
             } => self.workspace_scored(&root, job, &sight, result),
 
+            Event::AskChanges(ask, reply) => self.ask_changes(ask, reply),
+            Event::ChangesPlaced { places, ask, reply } => self.changes_placed(places, &ask, reply),
+            Event::Listed {
+                root,
+                look,
+                listing,
+            } => self.listed(&root, look, listing),
+            Event::ListedScored { root, job, result } => self.listed_scored(&root, job, result),
+
             Event::ProgressAnswered { token, agreed } => {
                 let pending = self.pending().len();
                 let step = self.progress.answered(token, agreed, pending);
@@ -290,6 +312,11 @@ impl Actor {
     }
 }
 
+/// What the user had to do with last is scored first; what is not open comes after all that is.
+fn rank(document: &Document) -> Rank {
+    Rank(document.touched.0)
+}
+
 fn slot(path: &Path) -> Slot {
     Slot(path.to_string_lossy().into_owned())
 }
@@ -298,11 +325,12 @@ fn submit(
     engine: &Engine,
     events: &mpsc::UnboundedSender<Event>,
     path: PathBuf,
+    rank: Rank,
     job: Generation,
     request: ScoreRequest,
 ) {
     let events = events.clone();
-    engine.submit(slot(&path), request, move |result| {
+    engine.submit(slot(&path), rank, request, move |result| {
         drop(events.send(Event::Scored { path, job, result }));
     });
 }

@@ -6,6 +6,7 @@
 
 use super::actions::{ActionRequest, Order};
 use super::event::{DocumentText, Event, File, Reply};
+use super::survey::{AskChanges, Changes};
 use super::tasks::{SetTask, TaskSet};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +31,9 @@ pub(super) const SET_TASK: &str = "diffidence.setTask";
 
 /// The command that scores all changes of a repository as one; its argument names it.
 pub(super) const WORKSPACE_SCORE: &str = "diffidence.workspaceScore";
+
+/// The command that does what `diffidence/changes` does; its argument is that request's.
+pub(super) const CHANGES: &str = "diffidence.changes";
 
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
@@ -116,6 +120,21 @@ impl Backend {
         Ok(serde_json::to_value(score).ok())
     }
 
+    /// `diffidence/changes`: all changed files of a repository, open or not.
+    pub(super) async fn changes(&self, ask: AskChanges) -> Result<Changes> {
+        answered(self.ask(|reply| Event::AskChanges(ask, reply)))
+            .await?
+            .map_err(Error::invalid_params)
+    }
+
+    async fn run_changes(&self, argument: Option<Value>) -> Result<Option<Value>> {
+        let problem = |error| Error::invalid_params(format!("`{CHANGES}`: {error}"));
+        let argument = argument.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let ask = serde_json::from_value(argument).map_err(problem)?;
+        let changes = self.changes(ask).await?;
+        Ok(serde_json::to_value(changes).ok())
+    }
+
     async fn run_set_task(&self, argument: Option<Value>) -> Result<Option<Value>> {
         let problem = |error| Error::invalid_params(format!("`{SET_TASK}`: {error}"));
         let params = serde_json::from_value(argument.unwrap_or_default()).map_err(problem)?;
@@ -177,8 +196,9 @@ impl LanguageServer for Backend {
         }
     }
 
-    async fn did_change_watched_files(&self, _: DidChangeWatchedFilesParams) {
-        self.send(Event::DiskChanged);
+    async fn did_change_watched_files(&self, params: DidChangeWatchedFilesParams) {
+        let files = params.changes.into_iter().filter_map(|it| File::at(it.uri));
+        self.send(Event::DiskChanged(files.map(|file| file.path).collect()));
     }
 
     async fn did_change_configuration(&self, params: DidChangeConfigurationParams) {
@@ -213,6 +233,9 @@ impl LanguageServer for Backend {
         if params.command == WORKSPACE_SCORE {
             let argument = params.arguments.into_iter().next();
             return self.run_workspace_score(argument).await;
+        }
+        if params.command == CHANGES {
+            return self.run_changes(params.arguments.into_iter().next()).await;
         }
         if params.command != SHOW_FILE {
             return self.obey(&params).await;

@@ -21,6 +21,8 @@ pub(super) struct Document {
     pub(super) uri: Url,
     pub(super) version: i32,
     pub(super) text: String,
+    /// When the user last had to do with it, as far as the client tells.
+    pub(super) touched: Generation,
     /// This state of the text.
     pub(super) edition: Generation,
     /// Whether the text differs from the disk, as far as is known.
@@ -106,6 +108,7 @@ impl Document {
             uri,
             version,
             text,
+            touched: edition,
             edition,
             unsaved: false,
             due: None,
@@ -134,6 +137,7 @@ impl Document {
         }
         self.version = version;
         self.edition = edition;
+        self.touched = edition;
         self.unsaved = true;
     }
 

@@ -5,8 +5,10 @@
 
 use super::actions::{ActionRequest, Done, Order};
 use super::look::Look;
+use super::survey::{AskChanges, ChangesReply, Listing};
 use super::tasks::{Place, SetTask, TaskSet};
 use super::workspace::{self, ScoreReply};
+use crate::change::RepositoryPlaces;
 use crate::scoring::{EngineState, ScoreError, Verdict};
 use serde::Serialize;
 use serde_json::Value;
@@ -48,8 +50,8 @@ pub(super) enum Event {
     Saved(File),
     /// `textDocument/didClose`.
     Closed(File),
-    /// `workspace/didChangeWatchedFiles`: anything may differ on disk, the base included.
-    DiskChanged,
+    /// `workspace/didChangeWatchedFiles`: these files, or their bases, may differ on disk.
+    DiskChanged(Vec<PathBuf>),
     /// The repository with this work tree changed: its HEAD, refs, index or settings.
     RepositoryChanged(PathBuf),
     /// `workspace/didChangeConfiguration`, with the settings if the client pushes them.
@@ -100,6 +102,27 @@ pub(super) enum Event {
         root: PathBuf,
         job: Generation,
         sight: Arc<workspace::Sight>,
+        result: Result<Verdict, ScoreError>,
+    },
+
+    /// `diffidence/changes`, and the command of that name.
+    AskChanges(AskChanges, ChangesReply),
+    /// The repository whose changes are to be listed was looked for.
+    ChangesPlaced {
+        places: Result<RepositoryPlaces, String>,
+        ask: AskChanges,
+        reply: ChangesReply,
+    },
+    /// The changed files of a repository are listed.
+    Listed {
+        root: PathBuf,
+        look: Generation,
+        listing: Result<Listing, String>,
+    },
+    /// The engine is done with a file that is not open.
+    ListedScored {
+        root: PathBuf,
+        job: Generation,
         result: Result<Verdict, ScoreError>,
     },
 

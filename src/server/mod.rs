@@ -24,6 +24,7 @@ mod outbox;
 mod progress;
 mod settings;
 mod show;
+mod survey;
 mod tasks;
 mod text;
 mod watch;
@@ -90,6 +91,7 @@ where
         backend::Backend::cancel_progress,
     )
     .custom_method("diffidence/setTask", backend::Backend::set_task)
+    .custom_method("diffidence/changes", backend::Backend::changes)
     .finish();
     let Some(outbox) = parts else {
         return Ending::ClientGone;

@@ -1,5 +1,6 @@
 //! Open documents, and the looks at them: when to look, and what to make of what was seen.
 
+use super::super::watch::SETTINGS;
 use super::*;
 
 impl Actor {
@@ -95,10 +96,40 @@ impl Actor {
     }
 
     pub(super) fn look_at_all(&mut self) {
-        let paths: Vec<PathBuf> = self.documents.keys().cloned().collect();
-        for path in paths {
+        for path in self.by_use(|_, _| true) {
             self.look_at(&path, Urgency::Soon);
         }
+        self.touch_surveys();
+    }
+
+    /// The documents that `which` tells of, what the user had to do with last first.
+    fn by_use(&self, which: impl Fn(&Path, &Document) -> bool) -> Vec<PathBuf> {
+        let chosen = self
+            .documents
+            .iter()
+            .filter(|(path, document)| which(path, document));
+        let mut chosen: Vec<_> = chosen.collect();
+        chosen.sort_by_key(|(_, document)| std::cmp::Reverse(document.touched));
+        chosen.into_iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The user had to do with a document.
+    pub(super) fn touch(&mut self, path: &Path) {
+        let now = self.tick();
+        if let Some(document) = self.documents.get_mut(path) {
+            document.touched = now;
+        }
+    }
+
+    /// The client saw these files change.
+    pub(super) fn disk_changed(&mut self, paths: &[PathBuf]) {
+        if paths.iter().any(|path| decides_about_others(path)) {
+            return self.look_at_all();
+        }
+        for path in paths {
+            self.look_at(path, Urgency::Soon);
+        }
+        self.files_changed(paths);
     }
 
     /// Asks for a look. One look runs for a document at a time; a wish that comes meanwhile makes
@@ -222,8 +253,9 @@ impl Actor {
             if let EngineSlot::Running(engine) = &self.engine {
                 match request {
                     Some(request) => {
-                        submit(engine, &self.events, path.clone(), job, request);
-                        self.put_off_workspaces();
+                        let rank = rank(document);
+                        submit(engine, &self.events, path.clone(), rank, job, request);
+                        self.make_room();
                     }
                     None if is_waiting => {}
                     // It was committed or taken back while it was scored, say.
@@ -234,6 +266,7 @@ impl Actor {
             if let Some(root) = repository {
                 self.touch_workspace(&root);
             }
+            self.touch_surveyed(path);
         }
         if again {
             self.look_at(path, Urgency::Now);
@@ -243,34 +276,33 @@ impl Actor {
 
 impl Actor {
     pub(super) fn look_at_repository(&mut self, root: &Path) {
-        let paths: Vec<PathBuf> = self
-            .documents
-            .iter()
-            .filter(|(_, document)| match &document.repository {
+        self.touch_survey(root);
+        let paths = self.by_use(|_, document| {
+            let is_in_it = match &document.repository {
                 Some(repository) => repository == root,
                 // It may turn out to be this one, by a look that began too early.
                 None => document.looking != Looking::No,
-            })
+            };
             // What is being typed is looked at when it pauses, or when it is saved.
-            .filter(|(_, document)| {
-                let waits_for_save = !document.config.score_on_change && document.is_edited();
-                document.due.is_none() && !waits_for_save
-            })
-            .map(|(path, _)| path.clone())
-            .collect();
+            let waits_for_save = !document.config.score_on_change && document.is_edited();
+            is_in_it && document.due.is_none() && !waits_for_save
+        });
         for path in paths {
             self.look_at(&path, Urgency::Soon);
         }
     }
 
     pub(super) fn unwatch_closed(&mut self) {
-        let used: BTreeSet<&Path> = self
+        let mut used: BTreeSet<&Path> = self
             .documents
             .values()
             .filter_map(|document| document.repository.as_deref())
             .collect();
+        let watched = self.surveys.iter().filter(|(_, survey)| survey.watched);
+        used.extend(watched.map(|(root, _)| root.as_path()));
         self.watcher.keep_only(&used);
         self.drop_workspaces();
+        self.drop_surveys();
     }
 }
 
@@ -319,4 +351,11 @@ impl Document {
         self.standing = Standing::Changed(new);
         request
     }
+}
+
+/// Whether a file is one of settings or of git itself.
+fn decides_about_others(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| SETTINGS.iter().any(|settings| name == *settings))
+        || path.components().any(|part| part.as_os_str() == ".git")
 }

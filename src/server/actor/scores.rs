@@ -24,6 +24,7 @@ impl Actor {
             Err(error) => Scoring::Failed(error.to_string()),
         };
         self.show(path);
+        self.touch_surveyed(path);
     }
 
     pub(super) fn engine_state(&mut self, state: EngineState) {

@@ -10,4 +10,4 @@ mod runs;
 pub(super) use diagnostics::{diagnostics, is_low_score};
 pub(super) use hover::hover;
 pub(super) use lens::{lens, summary, title};
-pub(super) use runs::touched_hunk;
+pub(super) use runs::{changed_runs, touched_hunk};
