@@ -26,9 +26,10 @@ export interface ChangedFile {
   uri: string;
   path: string;
   oldPath?: string;
-  status: string;
+  /** `added`, `modified`, `deleted` or `renamed`; missing if it was not compared. */
+  status?: string;
   state: FileState;
-  /** Why it is skipped, postponed or failed. */
+  /** Why it is skipped, or what failed. */
   reason?: string;
   probability?: number;
   hunks: Hunk[];
@@ -38,12 +39,14 @@ export interface Changes {
   root: string;
   base: string;
   withTask: boolean;
-  /** Nothing is waiting to be scored. */
+  /** Nothing waits and nothing is put off. */
   complete: boolean;
   scored: number;
   waiting: number;
+  /** Put off until `more` is asked for. */
   postponed: number;
   skipped: number;
+  failed: number;
   files: ChangedFile[];
 }
 

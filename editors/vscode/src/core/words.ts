@@ -24,7 +24,7 @@ export function fileNote(file: ChangedFile): string {
     case 'waiting':
       return 'scoring…';
     case 'postponed':
-      return `not scored yet${because(file.reason)}`;
+      return 'not scored yet';
     case 'skipped':
       return `not scored${because(file.reason)}`;
     case 'failed':
@@ -37,7 +37,7 @@ export function fileNote(file: ChangedFile): string {
         score,
         low > 0 ? `${low} to check` : '',
         ignored > 0 ? `${ignored} ignored` : '',
-        file.status === 'modified' ? '' : file.status,
+        file.status === 'modified' ? '' : (file.status ?? ''),
       ];
       return notes.filter((note) => note !== '').join(' · ');
     }

@@ -25,6 +25,7 @@ export function registerCommands(house: House): vscode.Disposable {
     'diffidence.rescoreFile': (node?: FileNode) => rescore(house, node),
     'diffidence.describeTask': (node?: Node) => describeTask(house, node),
     'diffidence.chooseBase': () => chooseBase(here(repositories)?.root),
+    'diffidence.scoreRest': () => repositories.more(),
     'diffidence.nextLowHunk': () => goTo(repositories, 'next'),
     'diffidence.previousLowHunk': () => goTo(repositories, 'previous'),
     'diffidence.copyReport': async () => {

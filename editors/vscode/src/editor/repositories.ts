@@ -20,7 +20,10 @@ export class Repositories implements vscode.Disposable {
   private readonly subscriptions: vscode.Disposable[];
   /** Roots with a request under way, and whether another must follow. */
   private readonly asking = new Map<string, boolean>();
+  /** Workspace folders that there is no answer about, with the reason. */
+  private readonly refused = new Map<string, string>();
   private generation = 0;
+  private off = false;
 
   readonly onDidChange = this.changed.event;
   /** Whether the server has answered about every workspace folder since it started. */
@@ -40,6 +43,11 @@ export class Repositories implements vscode.Disposable {
         this.changed.fire();
       }),
       session.onDidChangeState(({ kind }) => {
+        const wasOff = this.off;
+        this.off = kind === 'off';
+        if (wasOff && !this.off) {
+          void this.askAll();
+        }
         // Scores that nobody keeps up to date are worse than none.
         if (kind === 'restarting' || kind === 'stopped' || kind === 'starting') {
           this.clear();
@@ -75,6 +83,19 @@ export class Repositories implements vscode.Disposable {
       .find(same);
   }
 
+  /** Why there is nothing to show about workspace folders. */
+  problems(): string[] {
+    return [...new Set(this.refused.values())];
+  }
+
+  /** Goes on with the files that were put off. */
+  async more(): Promise<void> {
+    const postponed = this.all().filter((changes) => changes.postponed > 0);
+    await Promise.all(
+      postponed.map(({ root }) => this.session.request('diffidence/changes', { root, more: true })),
+    );
+  }
+
   probability(root: string): number | undefined {
     return this.scores.get(root);
   }
@@ -88,6 +109,7 @@ export class Repositories implements vscode.Disposable {
     this.known.clear();
     this.scores.clear();
     this.asking.clear();
+    this.refused.clear();
     this.complete = false;
     this.changed.fire();
   }
@@ -131,13 +153,17 @@ export class Repositories implements vscode.Disposable {
           return;
         }
         this.known.set(changes.root, changes);
+        this.refused.delete(key);
       } catch (error) {
         if (generation !== this.generation) {
           return;
         }
-        // Mostly a folder that is in no repository.
+        // Mostly a place that is in no repository.
         this.session.log.debug(`No changes of ${key}: ${error}`);
         this.known.delete(key);
+        if ('root' in question) {
+          this.refused.set(key, error instanceof Error ? error.message : String(error));
+        }
       }
       this.changed.fire();
     } while (this.asking.get(key) === true);

@@ -10,7 +10,7 @@ const PAUSE = 100;
 
 /** Returns why it could not be done. The file is left unsaved, so that it can be undone. */
 export async function revert(file: ChangedFile, hunk: Hunk): Promise<string | undefined> {
-  if (file.status === 'added' || file.status === 'untracked' || file.status === 'deleted') {
+  if (file.status === 'added' || file.status === 'deleted') {
     return `${file.path} is ${file.status === 'deleted' ? 'deleted' : 'new'}: there are no hunks to put back one by one.`;
   }
   const uri = vscode.Uri.parse(file.uri);

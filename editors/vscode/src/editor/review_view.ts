@@ -124,7 +124,11 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     this.view.badge =
       low > 0 ? { value: low, tooltip: `${plural(low, 'hunk')} to check` } : undefined;
     this.view.description = all.length === 1 && all[0] ? terms(all[0]) : '';
-    this.view.message = progress(all) ?? '';
+    const isRunning = this.session.state.kind !== 'stopped' && this.session.state.kind !== 'off';
+    const problems = isRunning && all.length === 0 ? this.repositories.problems() : [];
+    this.view.message = progress(all) ?? problems.join(' · ');
+    const isPutOff = all.some((changes) => changes.postponed > 0);
+    void vscode.commands.executeCommand('setContext', 'diffidence.postponed', isPutOff);
     void vscode.commands.executeCommand('setContext', 'diffidence.view', this.empty(all));
     this.changed.fire(undefined);
   }
@@ -138,7 +142,7 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     if (all.length > 0) {
       return 'clean';
     }
-    return this.repositories.complete ? 'noRepository' : 'starting';
+    return this.repositories.complete ? 'nothing' : 'starting';
   }
 }
 
