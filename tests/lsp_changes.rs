@@ -297,3 +297,34 @@ async fn what_cannot_be_listed_is_said() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_changed_files_do_not_hold_up_the_open_one() {
+    const FILES: usize = 2_000;
+    let repo = Repo::new();
+    repo.write("open.rs", "one\n").commit();
+    for index in 0..FILES {
+        repo.write(
+            &format!("folder{}/{index}.rs", index % 40),
+            format!("slow {index}\n"),
+        );
+    }
+    let model = FakeModel::default();
+    let client = client_of(&model, json!({"debounceMs": 1})).await;
+    let place = json!({"root": repo.root(), "watch": true});
+    let changes = client.request(CHANGES, place.clone()).await;
+    assert_eq!(changes["waiting"], FILES);
+    until_begun(&model, 1).await;
+    let path = repo.path("open.rs");
+    client.open(&path, "bad\n");
+    let shown = "12% likely correct · 1 hunk to check · unsaved";
+    client.until_lens(&path, Some(shown)).await;
+    let changes = client.request(CHANGES, place.clone()).await;
+    assert_eq!(
+        changes["waiting"], FILES,
+        "none of them is done, and none is forgotten"
+    );
+    model.release.store(true, Ordering::SeqCst);
+    let is_all = |changes: &Value| is_complete(changes) && changes["scored"] == FILES + 1;
+    until(&client, &place, "all files", is_all).await;
+}

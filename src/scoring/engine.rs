@@ -33,6 +33,9 @@ pub type Loader = Box<dyn FnMut() -> Result<Box<dyn RewardModel>, ModelError> + 
 pub struct EngineOptions {
     /// Unload the model when nothing was asked for so long; `None` keeps it.
     pub idle_unload: Option<Duration>,
+    /// Whether the engine's thread, and those that the model starts from it, give way to other
+    /// programs where the system can do that for single threads, as Linux can.
+    pub gives_way: bool,
     /// Called from the engine's thread on every change of state; must not block.
     pub on_state: Option<Box<dyn Fn(EngineState) + Send>>,
 }
@@ -299,6 +302,9 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        if self.options.gives_way {
+            give_way();
+        }
         while let Some(job) = self.next() {
             let result = self.answer(&job);
             self.shared.lock().running = None;
@@ -411,6 +417,19 @@ impl Worker {
     }
 }
 
+/// Lowers the priority of this thread; threads that it starts inherit it.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    const NICE: i32 = 10;
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the priority stays as it is");
+    }
+}
+
+/// Elsewhere it would be the priority of the whole process.
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
+
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -450,6 +469,12 @@ mod tests {
             self.started.send(script.clone()).unwrap();
             match script.as_str() {
                 "panic" => panic!("scripted"),
+                "nice" => Ok(PatchLogits {
+                    patch: Logit::new(f64::from(niceness())).unwrap(),
+                    hunks: vec![],
+                    tokens: 1,
+                    truncated: false,
+                }),
                 "wait" => {
                     while !cancel.is_cancelled() {
                         std::thread::yield_now();
@@ -472,7 +497,17 @@ mod tests {
         loads: Receiver<()>,
     }
 
+    /// Of a thread that this one starts, as the model does.
+    fn niceness() -> i32 {
+        let own = || rustix::process::getpriority_process(None).unwrap();
+        std::thread::spawn(own).join().unwrap()
+    }
+
     fn bench() -> Bench {
+        bench_with(EngineOptions::default())
+    }
+
+    fn bench_with(options: EngineOptions) -> Bench {
         let calibration = Calibration::from_json(
             br#"{"schema":1,"id":"t","default_prior":0.5,
                 "patch":{"slope":1,"intercept":0,"reference_prior":0.5},
@@ -497,7 +532,7 @@ mod tests {
         });
         let cache = Arc::new(Cache::in_memory());
         Bench {
-            engine: Engine::start(judge, cache, loader, EngineOptions::default()).unwrap(),
+            engine: Engine::start(judge, cache, loader, options).unwrap(),
             started: starts,
             loads,
         }
@@ -519,6 +554,21 @@ mod tests {
         assert_eq!(again.patch, first.patch);
         assert_eq!(bench.started.len(), 1);
         assert_eq!(bench.loads.len(), 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_model_gives_way_only_where_it_is_asked_to() {
+        let before = niceness();
+        for (gives_way, expected) in [(false, before), (true, 10.max(before))] {
+            let bench = bench_with(EngineOptions {
+                gives_way,
+                ..EngineOptions::default()
+            });
+            let verdict = bench.engine.score(slot("a"), request("nice")).unwrap();
+            assert!((verdict.patch.logit.get() - f64::from(expected)).abs() < 0.5);
+        }
+        assert_eq!(niceness(), before);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod workspace;
 
 use super::abilities::Abilities;
 use super::document::{Changed, Document, Looking, Scoring, Standing};
-use super::event::{DocumentText, Event, File, Generation, Reply, Ticket};
+use super::event::{DocumentText, Event, File, Generation, Reply, Shown, Ticket};
 use super::lifecycle::EndSignal;
 use super::look::{Look, Question, Sight, look, request};
 use super::outbox::{Outbox, Status, StatusKind};
@@ -79,7 +79,7 @@ pub(super) struct Actor {
     status: Status,
     /// The same but for what the settings say.
     engine_status: Status,
-    refresh: Refresh,
+    refreshes: Refreshes,
     /// Warnings that were already given.
     warned: HashSet<String>,
 }
@@ -92,13 +92,22 @@ enum EngineSlot {
     Broken(String),
 }
 
-/// Whether the client is being asked to ask for code lenses again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether the client is being told to ask for something again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Refresh {
+    #[default]
     Idle,
-    Asked,
-    /// A lens changed since it was asked.
-    AskAgain,
+    Told,
+    /// Something changed since it was told.
+    TellAgain,
+}
+
+/// The same for each thing that it can ask for.
+#[derive(Debug, Default)]
+struct Refreshes {
+    lenses: Refresh,
+    hints: Refresh,
+    diagnostics: Refresh,
 }
 
 impl Actor {
@@ -141,7 +150,7 @@ impl Actor {
             clock: Generation::default(),
             status: Status::idle(),
             engine_status: Status::idle(),
-            refresh: Refresh::Idle,
+            refreshes: Refreshes::default(),
             warned: HashSet::new(),
         }
     }
@@ -232,6 +241,12 @@ impl Actor {
                 });
                 drop(reply.send(hover));
             }
+            Event::InlayHints(file, range, reply) => {
+                drop(reply.send(self.hints(&file.path, range)));
+            }
+            Event::Diagnostics(file, previous, reply) => {
+                drop(reply.send(self.report(&file.path, previous)));
+            }
             Event::ShowFile(file, reply) => {
                 if let Some(document) = self.documents.get(&file.path) {
                     let text = show::summary(document, &self.judge);
@@ -296,13 +311,7 @@ impl Actor {
             Event::Looked { ticket, look } => self.looked(&ticket, *look),
             Event::Scored { path, job, result } => self.scored(&path, job, result),
             Event::Engine(state) => self.engine_state(state),
-            Event::RefreshDone => {
-                let again = self.refresh == Refresh::AskAgain;
-                self.refresh = Refresh::Idle;
-                if again {
-                    self.refresh_lenses();
-                }
-            }
+            Event::RefreshDone(what) => self.refreshed(what),
         }
     }
 

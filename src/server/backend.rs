@@ -6,6 +6,7 @@
 
 use super::actions::{ActionRequest, Order};
 use super::event::{DocumentText, Event, File, Reply};
+use super::show::report;
 use super::survey::{AskChanges, Changes};
 use super::tasks::{SetTask, TaskSet};
 use serde_json::Value;
@@ -15,8 +16,9 @@ use tower_lsp::lsp_types::{
     CodeActionOrCommand, CodeActionParams, CodeActionResponse, CodeLens, CodeLensParams,
     DidChangeConfigurationParams, DidChangeTextDocumentParams, DidChangeWatchedFilesParams,
     DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
-    ExecuteCommandParams, Hover, HoverParams, InitializeParams, InitializeResult,
-    InitializedParams, TextDocumentIdentifier, Url, WorkDoneProgressCancelParams,
+    DocumentDiagnosticParams, DocumentDiagnosticReportResult, ExecuteCommandParams, Hover,
+    HoverParams, InitializeParams, InitializeResult, InitializedParams, InlayHint, InlayHintParams,
+    TextDocumentIdentifier, Url, WorkDoneProgressCancelParams,
 };
 use tower_lsp::{LanguageServer, async_trait};
 
@@ -216,6 +218,29 @@ impl LanguageServer for Backend {
 
     async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
         self.code_actions(params).await
+    }
+
+    async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
+        let Some(file) = File::at(params.text_document.uri) else {
+            return Ok(None);
+        };
+        answered(self.ask(|reply| Event::InlayHints(file, params.range, reply)))
+            .await
+            .map(Some)
+    }
+
+    async fn diagnostic(
+        &self,
+        params: DocumentDiagnosticParams,
+    ) -> Result<DocumentDiagnosticReportResult> {
+        let previous = params.previous_result_id;
+        let report = match File::at(params.text_document.uri) {
+            None => report::full(Vec::new()),
+            Some(file) => {
+                answered(self.ask(|reply| Event::Diagnostics(file, previous, reply))).await?
+            }
+        };
+        Ok(report.into())
     }
 
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {

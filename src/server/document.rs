@@ -5,6 +5,7 @@
 
 use super::actions::Reviewed;
 use super::event::{Generation, Ticket};
+use super::show::Hint;
 use super::text::{Encoding, apply};
 use crate::change::FileChange;
 use crate::config::Config;
@@ -41,6 +42,8 @@ pub(super) struct Document {
     pub(super) repository: Option<PathBuf>,
     /// The title of the lens that the client was last offered.
     pub(super) title: Option<String>,
+    /// The hints that the client was last offered.
+    pub(super) hints: Vec<Hint>,
     /// The diagnostics that the client has, and for which version.
     pub(super) published: Option<(i32, Vec<Diagnostic>)>,
     /// The lens at the time of the last publication.
@@ -119,6 +122,7 @@ impl Document {
             config,
             repository: None,
             title: None,
+            hints: Vec::new(),
             published: None,
             published_title: None,
         }

@@ -16,8 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tower_lsp::lsp_types::{
-    CodeActionOrCommand, CodeLens, Hover, InitializeParams, InitializeResult, Position,
-    ProgressToken, TextDocumentContentChangeEvent, Url,
+    CodeActionOrCommand, CodeLens, DocumentDiagnosticReport, Hover, InitializeParams,
+    InitializeResult, InlayHint, Position, ProgressToken, Range, TextDocumentContentChangeEvent,
+    Url,
 };
 
 /// Where the answer to a request goes. The handler waits for it; the actor never waits.
@@ -61,6 +62,10 @@ pub(super) enum Event {
 
     /// `textDocument/codeLens`.
     CodeLenses(File, Reply<Vec<CodeLens>>),
+    /// `textDocument/inlayHint`.
+    InlayHints(File, Range, Reply<Vec<InlayHint>>),
+    /// `textDocument/diagnostic`, with the id of the report that the client has.
+    Diagnostics(File, Option<String>, Reply<DocumentDiagnosticReport>),
     /// `textDocument/hover`.
     Hovered(File, Position, Reply<Option<Hover>>),
     /// The command behind the code lens.
@@ -141,8 +146,16 @@ pub(super) enum Event {
     },
     /// The engine does something else now.
     Engine(EngineState),
-    /// The client answered a refresh of the code lenses, or took too long.
-    RefreshDone,
+    /// The client answered a refresh, or took too long.
+    RefreshDone(Shown),
+}
+
+/// What a client shows of documents and can be told to ask for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Lenses,
+    Hints,
+    Diagnostics,
 }
 
 /// A document as the client names it and as the state is keyed. Made once, at the edge.

@@ -16,6 +16,7 @@ mod abilities;
 mod actions;
 mod actor;
 mod backend;
+mod dialect;
 mod document;
 mod event;
 mod lifecycle;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: no method blocks or awaits, whatever the client does or fails to do.
 
-use super::event::Event;
+use super::event::{Event, Shown};
 use super::survey::ChangesChanged;
 use super::workspace::WorkspaceScore;
 use serde::{Deserialize, Serialize};
@@ -142,16 +142,22 @@ impl Outbox {
         self.send(Message::Show(kind, text));
     }
 
-    /// Asks the client to ask for code lenses again; [`Event::RefreshDone`] follows.
-    pub(super) fn refresh_lenses(&self) {
+    /// Tells the client to ask for something again; [`Event::RefreshDone`] follows.
+    pub(super) fn refresh(&self, what: Shown) {
         let client = self.client.clone();
         let events = self.events.clone();
         tokio::spawn(async move {
-            let answer = patiently(async move { client.code_lens_refresh().await }).await;
-            if answer.is_none() {
-                tracing::warn!("the client did not answer a refresh of the code lenses");
+            let answer = patiently(async move {
+                match what {
+                    Shown::Lenses => client.code_lens_refresh().await,
+                    Shown::Hints => client.inlay_hint_refresh().await,
+                    Shown::Diagnostics => client.workspace_diagnostic_refresh().await,
+                }
+            });
+            if answer.await.is_none() {
+                tracing::warn!(?what, "the client did not answer a refresh");
             }
-            drop(events.send(Event::RefreshDone));
+            drop(events.send(Event::RefreshDone(what)));
         });
     }
 

@@ -64,7 +64,8 @@ impl Actor {
             .published
             .as_ref()
             .is_some_and(|(_, diagnostics)| !diagnostics.is_empty());
-        if shows {
+        // A client that asks for diagnostics forgets them itself.
+        if shows && !self.abilities.pull_diagnostics {
             self.outbox
                 .publish(document.uri.clone(), document.version, Vec::new());
         }

@@ -1,10 +1,23 @@
-//! What the client sees of a document: its lens and its diagnostics.
+//! What the client sees of a document: its lens, its hints and its diagnostics.
 
 use super::*;
+use show::{Hint, report};
+use tower_lsp::lsp_types::{DocumentDiagnosticReport, InlayHint, Range};
+
+impl Refreshes {
+    fn of(&mut self, what: Shown) -> &mut Refresh {
+        match what {
+            Shown::Lenses => &mut self.lenses,
+            Shown::Hints => &mut self.hints,
+            Shown::Diagnostics => &mut self.diagnostics,
+        }
+    }
+}
 
 impl Actor {
     pub(super) fn show(&mut self, path: &Path) {
         self.show_lens(path);
+        self.show_hints(path);
         self.publish(path);
     }
 
@@ -18,21 +31,87 @@ impl Actor {
             .and_then(|document| show::title(document, &self.judge));
         if document.title != title {
             document.title = title;
-            self.refresh_lenses();
+            self.refresh(Shown::Lenses);
         }
     }
 
-    pub(super) fn refresh_lenses(&mut self) {
-        if !self.abilities.lens_refresh {
+    /// The same for hints. While the text is newer than its score the client keeps what it has.
+    fn show_hints(&mut self, path: &Path) {
+        let encoding = self.abilities.encoding;
+        let Some(document) = self.documents.get_mut(path).filter(|doc| doc.is_current()) else {
+            return;
+        };
+        let hints = show::hints(document, &self.judge, encoding);
+        if document.hints != hints {
+            document.hints = hints;
+            self.refresh(Shown::Hints);
+        }
+    }
+
+    /// The hints in `range`.
+    pub(super) fn hints(&mut self, path: &Path, range: Range) -> Vec<InlayHint> {
+        self.touch(path);
+        let Some(document) = self.documents.get(path).filter(|doc| doc.is_current()) else {
+            return Vec::new();
+        };
+        let hints = document.hints.iter();
+        hints
+            .filter(|hint| (range.start..=range.end).contains(&hint.position))
+            .map(Hint::to_lsp)
+            .collect()
+    }
+
+    /// Tells the client to ask again, if it can be told. It is told once at a time.
+    fn refresh(&mut self, what: Shown) {
+        let is_able = match what {
+            Shown::Lenses => self.abilities.lens_refresh,
+            Shown::Hints => self.abilities.hint_refresh,
+            Shown::Diagnostics => self.abilities.pull_diagnostics,
+        };
+        if !is_able {
             return;
         }
-        self.refresh = match self.refresh {
-            Refresh::Idle => {
-                self.outbox.refresh_lenses();
-                Refresh::Asked
-            }
-            Refresh::Asked | Refresh::AskAgain => Refresh::AskAgain,
+        let state = self.refreshes.of(what);
+        *state = match *state {
+            Refresh::Idle => Refresh::Told,
+            Refresh::Told | Refresh::TellAgain => Refresh::TellAgain,
         };
+        if *state == Refresh::Told {
+            self.outbox.refresh(what);
+        }
+    }
+
+    pub(super) fn refreshed(&mut self, what: Shown) {
+        let state = std::mem::take(self.refreshes.of(what));
+        if state == Refresh::TellAgain {
+            self.refresh(what);
+        }
+    }
+
+    /// The diagnostics for a client that asks for them and has the report `previous`.
+    pub(super) fn report(
+        &mut self,
+        path: &Path,
+        previous: Option<String>,
+    ) -> DocumentDiagnosticReport {
+        self.touch(path);
+        let Some(document) = self.documents.get(path) else {
+            return report::full(Vec::new());
+        };
+        let Abilities {
+            encoding,
+            related_information,
+            ..
+        } = self.abilities;
+        let current = Some(document)
+            .filter(|document| document.is_current())
+            .and_then(|doc| show::diagnostics(doc, &self.judge, encoding, related_information));
+        match (current, previous) {
+            (Some(items), previous) => report::since(previous, items),
+            // Until the score is there the client moves what it has along with the text.
+            (None, Some(previous)) => report::unchanged(previous),
+            (None, None) => report::full(Vec::new()),
+        }
     }
 
     pub(super) fn publish(&mut self, path: &Path) {
@@ -62,6 +141,9 @@ impl Actor {
         let (version, diagnostics) = next.clone();
         document.published = Some(next);
         document.published_title = document.title.clone();
+        if self.abilities.pull_diagnostics {
+            return self.refresh(Shown::Diagnostics);
+        }
         self.outbox
             .publish(document.uri.clone(), version, diagnostics);
     }
