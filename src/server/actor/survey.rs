@@ -218,6 +218,9 @@ impl Actor {
             return;
         };
         let replies = std::mem::take(&mut survey.replies);
+        if survey.watched {
+            self.touch_workspace(root);
+        }
         if let Some(changes) = self.changes(root) {
             if let Some(survey) = self.surveys.get_mut(root) {
                 survey.told = Some(changes.clone()).filter(|_| !replies.is_empty());

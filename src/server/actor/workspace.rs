@@ -49,12 +49,15 @@ impl Actor {
         }
     }
 
-    /// Forgets the repositories of which no document is open and nobody waits for the score.
+    /// Forgets the repositories of which no document is open and no list is watched, unless
+    /// somebody waits for the score.
     pub(super) fn drop_workspaces(&mut self) {
-        let documents = &self.documents;
+        let (documents, surveys) = (&self.documents, &self.surveys);
         self.workspaces.retain(|root, space| {
             let is_open = |path: &Option<PathBuf>| path.as_deref() == Some(root);
-            !space.replies.is_empty() || documents.values().any(|doc| is_open(&doc.repository))
+            !space.replies.is_empty()
+                || surveys.get(root).is_some_and(|survey| survey.watched)
+                || documents.values().any(|doc| is_open(&doc.repository))
         });
     }
 
