@@ -10,6 +10,7 @@ mod doctor;
 pub mod eval;
 mod github;
 mod model;
+mod rank;
 pub mod records;
 mod report;
 mod review;
@@ -35,6 +36,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Score patches from JSON lines to JSON lines
     Score(score::ScoreArgs),
+    /// Order candidate patches for one task, best first
+    Rank(rank::RankArgs),
     /// Measure a model, or scores made elsewhere, on labelled patches
     Eval(model::EvalCommand),
     /// Fit the probabilities to labelled patches, or to marks made in an editor
@@ -94,6 +97,7 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => check::run(&args, &mut out),
         Command::Score(args) => score::run(&args, &mut out),
+        Command::Rank(args) => rank::run(&args, &mut out),
         Command::Eval(args) => model::run_eval(&args, &mut out),
         Command::Calibrate(args) => calibrate::run(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
