@@ -103,8 +103,12 @@ async function palette(command) {
 /** Clicks one of the buttons that a row of the tree shows under the mouse. */
 async function clickAction(row, title) {
   const line = stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: row }).first();
-  await line.hover();
-  await line.locator(`.action-label[aria-label^="${title}"]`).click();
+  // Rows may change places under the mouse.
+  await eventually(`${title} on ${row}`, async () => {
+    await line.hover({ timeout: 1000 });
+    await line.locator(`.action-label[aria-label^="${title}"]`).click({ timeout: 1000 });
+    return true;
+  });
 }
 
 const review = (...args) =>
@@ -167,7 +171,7 @@ await check('a click in the view leads to the hunk, and so do the commands', asy
   const eventuallyAt = (wanted) => eventually('place', place, (at) => at === wanted);
   await stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: 'bad: not open' }).click();
   await eventuallyAt('naïve ☃ ü.txt:4');
-  await eventuallyLens(/1 of 1 hunk to check/);
+  await eventuallyLens(/· 1 hunk to check/);
   await palette('Diffidence: Next Low-Scoring Hunk');
   await eventuallyAt('a.txt:1');
   await palette('Diffidence: Next Low-Scoring Hunk');
@@ -195,7 +199,7 @@ await check('a task is shown "with task", and taken back', async () => {
   await stage.page.keyboard.type('Make all lines better');
   await stage.page.keyboard.press('Enter');
   await eventuallyLens(/with task/);
-  await eventually('view title', () => stage.texts(`${VIEW} .pane-header .description`), matches(/with task/));
+  await eventually('view', () => stage.texts(`${VIEW} .message`), matches(/^Against HEAD \(.*\) · with task$/));
   await palette('Diffidence: Set Task Description');
   await eventually('input', () => input.inputValue(), (text) => text === 'Make all lines better');
   await input.fill('');
@@ -258,7 +262,7 @@ await check('unsaved edits: scored as they stand, and fixed ones clear', async (
 await check('a commit in a terminal clears everything within a second', async () => {
   await replace(a, 'line 5', 'bad again');
   await save();
-  await eventuallyLens(/1 of 1 hunk to check/);
+  await eventuallyLens(/· 1 hunk to check/);
   await eventuallyTree((rows) => rows.length === 4);
   repo.commit();
   const begin = performance.now();
@@ -282,7 +286,7 @@ await check('CRLF and emoji: the right columns', async () => {
   await stage.edit(repo.path('crlf.txt'));
   await replace(repo.path('crlf.txt'), 'let x = "😀";', 'let x = "😀 bad 👩‍🚀";');
   await eventuallyDiagnostics(repo.path('crlf.txt'), '1:0-1:22');
-  await eventuallyLens(/1 of 1 hunk to check · unsaved/);
+  await eventuallyLens(/· 1 hunk to check · unsaved/);
   await replace(repo.path('crlf.txt'), '😀 bad 👩‍🚀', '😀');
   await eventually('lens', lens, (text) => text === '');
   await save();
@@ -292,11 +296,11 @@ await check('CRLF and emoji: the right columns', async () => {
 await check('a killed server is started again', async () => {
   await stage.edit(a);
   await replace(a, 'line 3', 'bad before the crash');
-  await eventuallyLens(/1 of 1 hunk to check/);
+  await eventuallyLens(/· 1 hunk to check/);
   const before = await pid();
   process.kill(before, 'SIGKILL');
   await eventually('another server', pid, (now) => now > 0 && now !== before);
-  await eventuallyLens(/1 of 1 hunk to check/);
+  await eventuallyLens(/· 1 hunk to check/);
   await eventuallyDiagnostics(a, '2:0-2:20');
   await eventuallyStatus(/1 to check/);
 });

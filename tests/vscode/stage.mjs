@@ -224,7 +224,7 @@ export class Stage {
 }
 
 function packDriver(file) {
-  const vsce = join(here, '../../editors/vscode/node_modules/@vscode/vsce/vsce');
+  const vsce = join(process.env.DIFFIDENCE_ROOT, 'editors/vscode/node_modules/@vscode/vsce/vsce');
   const flags = ['--no-dependencies', '--allow-missing-repository', '--skip-license', '--out', file];
   execFileSync(process.execPath, [vsce, 'package', ...flags], { cwd: join(here, 'driver'), stdio: 'pipe' });
 }

@@ -123,10 +123,11 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     const low = all.reduce((sum, changes) => sum + countToCheck(changes.files), 0);
     this.view.badge =
       low > 0 ? { value: low, tooltip: `${plural(low, 'hunk')} to check` } : undefined;
-    this.view.description = all.length === 1 && all[0] ? terms(all[0]) : '';
     const isRunning = this.session.state.kind !== 'stopped' && this.session.state.kind !== 'off';
     const problems = isRunning && all.length === 0 ? this.repositories.problems() : [];
-    this.view.message = progress(all) ?? problems.join(' · ');
+    // With several repositories each tells its own.
+    const common = all.length === 1 && all[0] ? [sentence(terms(all[0]))] : [];
+    this.view.message = [progress(all) ?? [], common, problems].flat().join(' · ');
     const isPutOff = all.some((changes) => changes.postponed > 0);
     void vscode.commands.executeCommand('setContext', 'diffidence.postponed', isPutOff);
     void vscode.commands.executeCommand('setContext', 'diffidence.view', this.empty(all));
@@ -144,6 +145,10 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     }
     return this.repositories.complete ? 'nothing' : 'starting';
   }
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function fileNodes({ changes }: RepositoryNode): FileNode[] {
