@@ -39,6 +39,9 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
   private readonly view: vscode.TreeView<Node>;
   private readonly subscriptions: vscode.Disposable[];
 
+  /** What the tree shows, to leave it alone while nothing is new: rows under a mouse stay. */
+  private shown = '';
+
   readonly onDidChangeTreeData = this.changed.event;
 
   constructor(
@@ -125,13 +128,19 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
       low > 0 ? { value: low, tooltip: `${plural(low, 'hunk')} to check` } : undefined;
     const isRunning = this.session.state.kind !== 'stopped' && this.session.state.kind !== 'off';
     const problems = isRunning && all.length === 0 ? this.repositories.problems() : [];
-    // With several repositories each tells its own.
-    const common = all.length === 1 && all[0] ? [sentence(terms(all[0]))] : [];
+    // With several repositories each tells its own; an empty view has a text of its own.
+    const only = all.length === 1 && all[0]?.files.length ? all[0] : undefined;
+    const common = only ? [sentence(terms(only))] : [];
     this.view.message = [progress(all) ?? [], common, problems].flat().join(' · ');
     const isPutOff = all.some((changes) => changes.postponed > 0);
     void vscode.commands.executeCommand('setContext', 'diffidence.postponed', isPutOff);
     void vscode.commands.executeCommand('setContext', 'diffidence.view', this.empty(all));
-    this.changed.fire(undefined);
+    const scores = all.map(({ root }) => this.repositories.probability(root));
+    const shown = JSON.stringify([all, scores]);
+    if (shown !== this.shown) {
+      this.shown = shown;
+      this.changed.fire(undefined);
+    }
   }
 
   /** Why the view is empty, for the text that stands there then. */
