@@ -27,7 +27,7 @@ mod settings;
 mod show;
 mod survey;
 mod tasks;
-mod text;
+pub mod text;
 mod watch;
 mod workspace;
 
