@@ -42,6 +42,7 @@ const status = () =>
   stage.texts('.statusbar-item[id$="diffidence.score"]').then((all) => all.join(' ').trim());
 const tree = () => stage.texts(`${VIEW} .monaco-list-row`);
 const toasts = () => stage.texts('.notification-toast').then((all) => all.join(' '));
+const gutter = () => stage.page.locator('.cgmr[class*="TextEditorDecorationType"]');
 const eventuallyLens = (pattern) => eventually('lens', lens, (text) => pattern.test(text));
 const eventuallyStatus = (pattern) => eventually('status', status, (text) => pattern.test(text));
 const eventuallyTree = (wanted) => eventually('tree', tree, wanted);
@@ -83,7 +84,8 @@ const text = (file) =>
   );
 const pid = () =>
   stage.inside((vscode) => vscode.extensions.getExtension('diffidence.diffidence').exports?.pid() ?? 0);
-const settings = (more) => stage.configure({ ...stage.settings, ...more });
+const set = (key, value) =>
+  stage.inside((vscode, key, value) => vscode.workspace.getConfiguration().update(key, value, true), key, value);
 
 function extensionLog() {
   const find = ['-c', `find ${stage.folder}/data/logs -name "*Diffidence*.log" | sort | xargs cat`];
@@ -91,7 +93,7 @@ function extensionLog() {
 }
 
 async function palette(command) {
-  await stage.page.keyboard.press('F1');
+  await stage.command('workbench.action.showCommands');
   const input = stage.page.locator('.quick-input-widget input').first();
   await input.waitFor();
   await input.fill(`>${command}`);
@@ -103,14 +105,25 @@ async function palette(command) {
 /** Clicks one of the buttons that a row of the tree shows under the mouse. */
 async function clickAction(row, title) {
   const line = stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: row }).first();
-  await line.hover();
-  await line.locator(`.action-label[aria-label^="${title}"]`).click();
+  // Rows may change places under the mouse.
+  await eventually(`${title} on ${row}`, async () => {
+    await line.hover({ timeout: 1000 });
+    await line.locator(`.action-label[aria-label^="${title}"]`).click({ timeout: 1000 });
+    return true;
+  });
 }
 
 const review = (...args) =>
   JSON.parse(
     execFileSync(server, ['review', 'list', '--format', 'json', ...args], { env: stage.env, encoding: 'utf8' }),
   );
+
+/** A few files as they were and as they are, for pictures. */
+function sample(when) {
+  const folder = new URL(`sample/${when}/`, import.meta.url);
+  const names = ['shop/prices.py', 'shop/basket.py', 'tests/test_prices.py'];
+  return Object.fromEntries(names.map((name) => [name, readFileSync(new URL(name, folder), 'utf8')]));
+}
 
 const twelve = Array.from({ length: 12 }, (_, n) => `line ${n + 1}`);
 const numbered = (changes) => `${twelve.map((line, n) => changes[n] ?? line).join('\n')}\n`;
@@ -127,7 +140,7 @@ repo.write(ODD, numbered({ 4: 'bad: not open' }));
 const a = repo.path('a.txt');
 const odd = repo.path(ODD);
 
-settings(TINY);
+stage.configure(TINY);
 await check('a repository with edits: the view lists them, open or not', async () => {
   await stage.show(repo.folder);
   const activation = await eventually('activation', () =>
@@ -154,8 +167,11 @@ await check('an open file: lens, diagnostic, hover, gutter, language status', as
     return hovers.flatMap(({ contents }) => contents.map(({ value }) => value)).join('\n');
   }, a);
   assert.match(hover, /likely correct\*\* \(this hunk\)/);
-  await eventually('gutter', () => stage.page.locator('.cgmr[class*="TextEditorDecorationType"]').count(), (n) => n === 2);
-  await stage.command('editor.action.clipboardCopyAction');
+  await eventually('gutter', () => gutter().count(), (n) => n === 2);
+  await set('diffidence.decorations', false);
+  await eventually('no gutter', () => gutter().count(), (n) => n === 0);
+  await set('diffidence.decorations', true);
+  await eventually('gutter', () => gutter().count(), (n) => n === 2);
 });
 
 await check('a click in the view leads to the hunk, and so do the commands', async () => {
@@ -167,7 +183,7 @@ await check('a click in the view leads to the hunk, and so do the commands', asy
   const eventuallyAt = (wanted) => eventually('place', place, (at) => at === wanted);
   await stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: 'bad: not open' }).click();
   await eventuallyAt('naïve ☃ ü.txt:4');
-  await eventuallyLens(/1 of 1 hunk to check/);
+  await eventuallyLens(/· 1 hunk to check/);
   await palette('Diffidence: Next Low-Scoring Hunk');
   await eventuallyAt('a.txt:1');
   await palette('Diffidence: Next Low-Scoring Hunk');
@@ -195,7 +211,7 @@ await check('a task is shown "with task", and taken back', async () => {
   await stage.page.keyboard.type('Make all lines better');
   await stage.page.keyboard.press('Enter');
   await eventuallyLens(/with task/);
-  await eventually('view title', () => stage.texts(`${VIEW} .pane-header .description`), matches(/with task/));
+  await eventually('view', () => stage.texts(`${VIEW} .message`), matches(/^Against HEAD \(.*\) · with task$/));
   await palette('Diffidence: Set Task Description');
   await eventually('input', () => input.inputValue(), (text) => text === 'Make all lines better');
   await input.fill('');
@@ -226,6 +242,7 @@ await check('ignore, and stop ignoring', async () => {
   await clickAction('a bad idea', 'Stop Ignoring Hunk');
   await eventuallyDiagnostics(a, '1:0-1:10');
   await eventuallyStatus(/· 2 to check/);
+  await eventuallyTree((rows) => /^a\.txt/.test(rows[0]));
 });
 
 await check('the diff is shown, and a hunk is put back', async () => {
@@ -258,7 +275,7 @@ await check('unsaved edits: scored as they stand, and fixed ones clear', async (
 await check('a commit in a terminal clears everything within a second', async () => {
   await replace(a, 'line 5', 'bad again');
   await save();
-  await eventuallyLens(/1 of 1 hunk to check/);
+  await eventuallyLens(/· 1 hunk to check/);
   await eventuallyTree((rows) => rows.length === 4);
   repo.commit();
   const begin = performance.now();
@@ -280,9 +297,11 @@ await check('CRLF and emoji: the right columns', async () => {
   repo.git('-c', 'core.autocrlf=false', 'add', 'crlf.txt');
   repo.commit();
   await stage.edit(repo.path('crlf.txt'));
-  await replace(repo.path('crlf.txt'), 'let x = "😀";', 'let x = "😀 bad 👩‍🚀";');
-  await eventuallyDiagnostics(repo.path('crlf.txt'), '1:0-1:22');
-  await eventuallyLens(/1 of 1 hunk to check · unsaved/);
+  const line = 'let x = "😀 bad 👩‍🚀";';
+  await replace(repo.path('crlf.txt'), 'let x = "😀";', line);
+  // Both count UTF-16 units, and neither the carriage return.
+  await eventuallyDiagnostics(repo.path('crlf.txt'), `1:0-1:${line.length}`);
+  await eventuallyLens(/· 1 hunk to check · unsaved/);
   await replace(repo.path('crlf.txt'), '😀 bad 👩‍🚀', '😀');
   await eventually('lens', lens, (text) => text === '');
   await save();
@@ -292,11 +311,11 @@ await check('CRLF and emoji: the right columns', async () => {
 await check('a killed server is started again', async () => {
   await stage.edit(a);
   await replace(a, 'line 3', 'bad before the crash');
-  await eventuallyLens(/1 of 1 hunk to check/);
+  await eventuallyLens(/· 1 hunk to check/);
   const before = await pid();
   process.kill(before, 'SIGKILL');
   await eventually('another server', pid, (now) => now > 0 && now !== before);
-  await eventuallyLens(/1 of 1 hunk to check/);
+  await eventuallyLens(/· 1 hunk to check/);
   await eventuallyDiagnostics(a, '2:0-2:20');
   await eventuallyStatus(/1 to check/);
 });
@@ -338,10 +357,10 @@ await check('a program of another version is refused with its version', async ()
   const fake = join(stage.folder, 'old-diffidence');
   writeFileSync(fake, '#!/bin/sh\necho diffidence 9.9.9\n');
   chmodSync(fake, 0o755);
-  settings({ 'diffidence.server.path': fake });
+  await set('diffidence.server.path', fake);
   await eventually('message', toasts, (text) => /old-diffidence is version 9\.9\.9; this extension needs 0\.1/.test(text));
   await eventuallyStatus(/stopped/);
-  settings({ 'diffidence.server.path': null });
+  await set('diffidence.server.path', null);
   await eventuallyStatus(/to check|nothing low/);
 });
 
@@ -364,24 +383,48 @@ await check('two roots: each with its own changes', async () => {
   await eventuallyTree(matches(/bad in the second/));
 });
 
+await check('the bundled model, in pictures', async () => {
+  const shop = new Repo(join(stage.folder, 'shop'), sample('before'));
+  for (const [name, text] of Object.entries(sample('after'))) {
+    shop.write(name, text);
+  }
+  for (const [theme, name] of [
+    ['light', 'Default Light Modern'],
+    ['dark', 'Default Dark Modern'],
+  ]) {
+    stage.configure({ 'workbench.colorTheme': name, 'diffidence.minScore': 0.45 });
+    await stage.show(shop.folder);
+    await stage.command('diffidence.review.focus');
+    await stage.edit(shop.path('shop/prices.py'), 11);
+    await eventuallyLens(/\d+% likely correct/);
+    await eventuallyStatus(/\d+% · /);
+    await eventuallyTree((rows) => rows.length >= 5);
+    await eventually('gutter', () => gutter().count(), (n) => n > 0);
+    await eventually('no progress', () => stage.texts('.notification-toast'), (all) => all.length === 0);
+    await stage.picture(`review-${theme}`, { x: 0, y: 35, width: 1040, height: 420 });
+    const line = stage.page.locator('.view-line', { hasText: 'return round' }).first();
+    await line.hover({ position: { x: 60, y: 8 } });
+    const hover = stage.page.locator('.monaco-hover:visible', { hasText: 'likely correct' }).first();
+    await hover.waitFor();
+    const box = await hover.boundingBox();
+    await stage.picture(`hover-${theme}`, { x: 350, y: Math.max(35, box.y - 90), width: 690, height: box.height + 170 });
+  }
+});
+
 await check('the bundled model, in a workspace that is not trusted', async () => {
-  const evil = new Repo(join(stage.folder, 'untrusted'), {
-    'text.rs': readFileSync(join(root, 'src/cli/text.rs'), 'utf8'),
-    'notes.md': readFileSync(join(root, 'CHANGELOG.md'), 'utf8'),
-  });
+  const evil = new Repo(join(stage.folder, 'untrusted'), sample('before'));
   const marker = join(stage.folder, 'was-run');
   const program = evil.path('evil');
   evil.write('evil', `#!/bin/sh\ntouch ${marker}\necho diffidence 0.1.0\n`);
   chmodSync(program, 0o755);
   evil.write('.vscode/settings.json', JSON.stringify({ 'diffidence.server.path': program, 'diffidence.model': '/nowhere' }));
   evil.commit();
-  const edited = evil.read('text.rs').replace('if n == 1 {', 'if n >= 1 {').replace('.take(', '.skip(');
-  assert.notEqual(edited, evil.read('text.rs'));
-  evil.write('text.rs', edited);
+  const file = 'shop/prices.py';
+  evil.write(file, sample('after')[file]);
   stage.configure({ 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' });
   await stage.show(evil.folder);
   assert.equal(await stage.inside((vscode) => vscode.workspace.isTrusted), false);
-  await stage.edit(evil.path('text.rs'));
+  await stage.edit(evil.path(file));
   await eventuallyLens(/\d+% likely correct/);
   await eventuallyStatus(/\d+% · /);
   assert.throws(() => readFileSync(marker), { code: 'ENOENT' });

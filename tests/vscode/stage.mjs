@@ -18,7 +18,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const installed = join(process.env.DIFFIDENCE_TOOLS, 'vscode');
 const { chromium } = createRequire(`${installed}/`)('playwright-core');
 /** Generous: only a failure takes so long. */
-const PATIENCE = 90_000;
+const PATIENCE = 30_000;
 
 /** Waits until `wanted` is true of what `probe` returns, and returns that. */
 export async function eventually(what, probe, wanted = Boolean, patience = PATIENCE) {
@@ -107,7 +107,6 @@ export class Stage {
     };
     mkdirSync(at('home'), { recursive: true });
     mkdirSync(dirname(stage.settingsFile), { recursive: true });
-    stage.settings = {};
     stage.configure({});
     const folders = ['--user-data-dir', at('data'), '--extensions-dir', at('extensions')];
     const run = [codeServer, ...folders];
@@ -134,7 +133,7 @@ export class Stage {
     return stage;
   }
 
-  /** Lays settings over those that every test has. */
+  /** Lays settings over those that every test has; for the next window. */
   configure(settings) {
     const always = {
       'workbench.startupEditor': 'none',
@@ -151,7 +150,6 @@ export class Stage {
       'git.openRepositoryInParentFolders': 'never',
       'git.blame.editorDecoration.enabled': false,
     };
-    this.settings = settings;
     writeFileSync(this.settingsFile, JSON.stringify({ ...always, ...settings }, null, 2));
   }
 
@@ -224,7 +222,7 @@ export class Stage {
 }
 
 function packDriver(file) {
-  const vsce = join(here, '../../editors/vscode/node_modules/@vscode/vsce/vsce');
+  const vsce = join(process.env.DIFFIDENCE_ROOT, 'editors/vscode/node_modules/@vscode/vsce/vsce');
   const flags = ['--no-dependencies', '--allow-missing-repository', '--skip-license', '--out', file];
   execFileSync(process.execPath, [vsce, 'package', ...flags], { cwd: join(here, 'driver'), stdio: 'pipe' });
 }

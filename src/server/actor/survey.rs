@@ -87,7 +87,8 @@ impl Actor {
         if let Some(survey) = self.surveys.get_mut(root)
             && survey.watched
         {
-            survey.due.get_or_insert(Instant::now() + SETTLE);
+            let soon = Instant::now() + SETTLE;
+            survey.due = Some(survey.due.map_or(soon, |due| due.min(soon)));
         }
     }
 

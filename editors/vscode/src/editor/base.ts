@@ -57,7 +57,8 @@ function pick(choices: Choice[], now: string): Promise<string | undefined> {
   });
   return new Promise((resolve) => {
     list.onDidAccept(() => {
-      resolve(list.selectedItems[0]?.base);
+      // Enter may come before what was typed is in the list.
+      resolve(list.selectedItems[0]?.base ?? (list.value.trim() || undefined));
       list.hide();
     });
     list.onDidHide(() => {

@@ -36,6 +36,9 @@ export function registerCommands(house: House): vscode.Disposable {
     'diffidence.showLog': () => session.log.show(),
     'diffidence.restart': () => session.restart(),
     'diffidence.doctor': () => doctor(house),
+  };
+  /** These take a row of the tree. */
+  const ofRows: Record<string, (node: never) => unknown> = {
     'diffidence.openHunk': ({ file, hunk }: HunkNode) => openHunk(house, file, hunk),
     'diffidence.openFile': ({ file }: FileNode) =>
       vscode.window.showTextDocument(vscode.Uri.parse(file.uri)),
@@ -53,6 +56,15 @@ export function registerCommands(house: House): vscode.Disposable {
       }
     },
   };
+  for (const [name, run] of Object.entries(ofRows)) {
+    commands[name] = (node?: never) => {
+      // The row was replaced between the click and now.
+      if (node === undefined) {
+        throw new Error('The list has changed meanwhile. Try again.');
+      }
+      return run(node);
+    };
+  }
   return vscode.Disposable.from(
     ...Object.entries(commands).map(([name, run]) =>
       vscode.commands.registerCommand(name, async (...args: never[]) => {
@@ -84,6 +96,8 @@ async function rescore({ session }: House, node: FileNode | undefined): Promise<
   if (uri === undefined) {
     throw new Error('There is no file in view to score again.');
   }
+  // Only of open files can the score be asked for again.
+  await vscode.window.showTextDocument(vscode.Uri.parse(uri), { preserveFocus: true });
   await session.command('diffidence.rescore', uri);
 }
 

@@ -39,6 +39,9 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
   private readonly view: vscode.TreeView<Node>;
   private readonly subscriptions: vscode.Disposable[];
 
+  /** What the tree shows, to leave it alone while nothing is new: rows under a mouse stay. */
+  private shown = '';
+
   readonly onDidChangeTreeData = this.changed.event;
 
   constructor(
@@ -123,14 +126,21 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     const low = all.reduce((sum, changes) => sum + countToCheck(changes.files), 0);
     this.view.badge =
       low > 0 ? { value: low, tooltip: `${plural(low, 'hunk')} to check` } : undefined;
-    this.view.description = all.length === 1 && all[0] ? terms(all[0]) : '';
     const isRunning = this.session.state.kind !== 'stopped' && this.session.state.kind !== 'off';
     const problems = isRunning && all.length === 0 ? this.repositories.problems() : [];
-    this.view.message = progress(all) ?? problems.join(' · ');
+    // With several repositories each tells its own; an empty view has a text of its own.
+    const only = all.length === 1 && all[0]?.files.length ? all[0] : undefined;
+    const common = only ? [sentence(terms(only))] : [];
+    this.view.message = [progress(all) ?? [], common, problems].flat().join(' · ');
     const isPutOff = all.some((changes) => changes.postponed > 0);
     void vscode.commands.executeCommand('setContext', 'diffidence.postponed', isPutOff);
     void vscode.commands.executeCommand('setContext', 'diffidence.view', this.empty(all));
-    this.changed.fire(undefined);
+    const scores = all.map(({ root }) => this.repositories.probability(root));
+    const shown = JSON.stringify([all, scores]);
+    if (shown !== this.shown) {
+      this.shown = shown;
+      this.changed.fire(undefined);
+    }
   }
 
   /** Why the view is empty, for the text that stands there then. */
@@ -144,6 +154,10 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     }
     return this.repositories.complete ? 'nothing' : 'starting';
   }
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function fileNodes({ changes }: RepositoryNode): FileNode[] {
