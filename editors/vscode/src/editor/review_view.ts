@@ -184,9 +184,11 @@ function repositoryItem({ changes }: RepositoryNode, probability?: number): vsco
 function fileItem({ changes, file }: FileNode): vscode.TreeItem {
   const { None, Expanded, Collapsed } = vscode.TreeItemCollapsibleState;
   const low = countToCheck([file]);
-  const state = file.hunks.length === 0 ? None : low > 0 ? Expanded : Collapsed;
+  const isNotable = low > 0 || file.hunks.some((hunk) => hunk.ignored);
+  const state = file.hunks.length === 0 ? None : isNotable ? Expanded : Collapsed;
   const item = new vscode.TreeItem(path.posix.basename(file.path), state);
-  item.id = `${changes.root}\n${file.path}`;
+  // VS Code keeps what is folded by id; a file that turns out to be notable unfolds.
+  item.id = `${changes.root}\n${file.path}\n${isNotable ? 'notable' : ''}`;
   item.resourceUri = vscode.Uri.parse(file.uri);
   item.iconPath = vscode.ThemeIcon.File;
   item.description = fileNote(file);

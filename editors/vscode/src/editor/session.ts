@@ -37,6 +37,9 @@ export type Interceptor = (
 
 const STOP_TIMEOUT = 2000;
 
+/** Time after which a process that ended is taken for lost, whatever its client has noticed. */
+const NOTICE_TIMEOUT = 1000;
+
 export class Session implements vscode.Disposable {
   state: State = { kind: 'starting', message: '' };
   /** The program that runs, if one was found. */
@@ -193,6 +196,8 @@ export class Session implements vscode.Disposable {
       });
       server.once('exit', (code, signal) => {
         this.log.warn(`The server ended: ${signal ?? `exit code ${code}`}`);
+        // The client notices too, but not at every moment of its own start.
+        setTimeout(() => this.ended(generation), NOTICE_TIMEOUT);
         // It said why and would say so again.
         if (code === 2 && !ready && !isOld()) {
           void this.fail(`Diffidence: ${lastWords || 'the server does not start'}`);
