@@ -365,7 +365,7 @@ async fn hover_tells_what_is_behind_a_score_on_changed_lines_only() {
     assert_eq!(
         hover["contents"]["value"],
         "**87% likely correct** (this hunk), 12% (all of this file's changes)\n\n\
-         fake@1 · calibration none · 7 tokens · just computed · against HEAD"
+         `fake@1` · calibration none · 7 tokens · just computed · against HEAD"
     );
     assert_eq!(hover["range"]["start"], json!({"line": 19, "character": 0}));
     assert_eq!(

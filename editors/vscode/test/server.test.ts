@@ -29,7 +29,7 @@ test('a setting stands alone', () => {
 });
 
 test('without trust only the bundled program runs', () => {
-  const untrusted = { trusted: false, setting: '/work/evil' };
+  const untrusted = { trusted: false, setting: '/elsewhere/evil' };
   assert.deepEqual(files(untrusted), ['bundled /ext/server/diffidence']);
   assert.match(notFound({ ...here, ...untrusted }), /not trusted/);
 });

@@ -48,8 +48,10 @@ pub(in crate::server) fn hover(
     } else {
         "just computed"
     };
+    // Bare, a name with an @ in it would be shown as an address to write to.
+    let code = if markdown { "`" } else { "" };
     paragraphs.push(format!(
-        "{} · calibration {} · {} tokens · {origin} · against {}",
+        "{code}{}{code} · calibration {} · {} tokens · {origin} · against {}",
         verdict.model,
         verdict.calibration,
         verdict.tokens,
