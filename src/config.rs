@@ -56,6 +56,11 @@ pub struct Config {
     /// Whether the language server also scores all changes of a repository as one, for status
     /// bars. It costs as much again as the files do.
     pub workspace_score: bool,
+    /// Seconds that the language server may spend, after each change, on scoring changed files
+    /// that are not open, when a client lists them; 0 scores only open ones.
+    pub background_seconds: u64,
+    /// Whether each scored hunk shows its score as an inlay hint.
+    pub inlay_hints: bool,
     /// Milliseconds without typing after which a changed file is scored.
     pub debounce_ms: u64,
     /// Threads that the model may use; half of the cores if none.
@@ -82,6 +87,8 @@ impl Default for Config {
             score_on_change: true,
             enable: true,
             workspace_score: false,
+            background_seconds: 60,
+            inlay_hints: false,
             debounce_ms: 700,
             threads: None,
             idle_unload_seconds: 600,

@@ -2,7 +2,8 @@
 //!
 //! Data moves through the rooms in one direction: [`change`] says what changed against the base,
 //! [`model`] turns a patch into logits, [`calibration`] turns logits into probabilities,
-//! [`scoring`] runs both off the caller's thread and remembers results, [`review`] keeps what the
+//! [`scoring`] runs both off the caller's thread and remembers results, [`ranking`] chooses among
+//! candidates, [`review`] keeps what the
 //! user said about hunks, and [`server`] and [`cli`] show all of it. Each room knows only the types of the rooms before it.
 
 pub mod calibration;
@@ -10,6 +11,7 @@ pub mod change;
 pub mod cli;
 pub mod config;
 pub mod model;
+pub mod ranking;
 pub mod review;
 pub mod scoring;
 mod sealed;

@@ -13,10 +13,10 @@ mod tiny_bundle;
 
 use serde_json::{Value, json};
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use support::Repo;
+use support::program::{Editor, program};
 use tiny_bundle::{FILES, TinyBundle};
 
 const BASE: &str = "fn add(a: i32, b: i32) -> i32 {\n    a + b\n}\n";
@@ -26,17 +26,6 @@ struct Output {
     code: i32,
     out: String,
     err: String,
-}
-
-/// The program with its own cache, away from the user's settings.
-fn program(cache: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_diffidence"));
-    command
-        .env("DIFFIDENCE_CACHE_DIR", cache)
-        .env("DIFFIDENCE_DATA_DIR", cache.join("data"))
-        .env_remove("DIFFIDENCE_MODEL")
-        .env_remove("DIFFIDENCE_LOG");
-    command
 }
 
 struct Bench {
@@ -605,78 +594,13 @@ fn the_bundled_model_scores_a_change_without_configuration() {
     assert_eq!(second["files"][0]["probability"].as_f64(), Some(p));
 }
 
-/// A language client that speaks raw bytes to the program.
-struct Editor {
-    child: std::process::Child,
-    input: Option<std::process::ChildStdin>,
-    output: BufReader<std::process::ChildStdout>,
-}
-
-impl Editor {
-    fn start(bench: &Bench) -> Self {
-        let mut child = bench
-            .command(&["lsp"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut editor = Self {
-            input: child.stdin.take(),
-            output: BufReader::new(child.stdout.take().unwrap()),
-            child,
-        };
-        let params = json!({"processId": std::process::id(), "rootUri": null, "capabilities": {},
-            "initializationOptions": {"minScore": 1.0}});
-        editor.send(json!({"id": 1, "method": "initialize", "params": params}));
-        let answer = editor.receive(|message| message["id"] == 1);
-        assert_eq!(answer["result"]["serverInfo"]["name"], "diffidence");
-        editor.send(json!({"method": "initialized", "params": {}}));
-        editor
-    }
-
-    fn send(&mut self, mut message: Value) {
-        message["jsonrpc"] = json!("2.0");
-        let body = message.to_string();
-        let input = self.input.as_mut().unwrap();
-        write!(input, "Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        input.flush().unwrap();
-    }
-
-    fn receive(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                assert_ne!(
-                    self.output.read_line(&mut line).unwrap(),
-                    0,
-                    "the server has gone"
-                );
-                if let Some(number) = line.strip_prefix("Content-Length: ") {
-                    length = number.trim().parse().unwrap();
-                }
-                if line == "\r\n" {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            self.output.read_exact(&mut body).unwrap();
-            let message: Value = serde_json::from_slice(&body).unwrap();
-            if wanted(&message) {
-                return message;
-            }
-        }
-    }
-}
-
 #[test]
 fn the_server_shows_a_low_hunk_over_standard_input_and_output_and_exits() {
     let bench = Bench::new();
     bench.repo.write("math.rs", EDITED);
-    let uri = format!("file://{}", bench.repo.path("math.rs").display());
-    let mut editor = Editor::start(&bench);
-    let document = json!({"uri": uri, "languageId": "rust", "version": 1, "text": EDITED});
-    editor.send(json!({"method": "textDocument/didOpen", "params": {"textDocument": document}}));
+    let path = bench.repo.path("math.rs");
+    let mut editor = Editor::start(bench.command(&["lsp"]), json!({"minScore": 1.0}));
+    editor.open(&path, EDITED);
     let shown = editor.receive(|message| {
         message["method"] == "textDocument/publishDiagnostics"
             && message["params"]["diagnostics"] != json!([])
@@ -688,24 +612,18 @@ fn the_server_shows_a_low_hunk_over_standard_input_and_output_and_exits() {
         json!({"line": 1, "character": 0})
     );
     assert_eq!(diagnostic["range"]["end"]["line"], 1);
-    let params = json!({"textDocument": {"uri": uri}});
-    editor.send(json!({"id": 2, "method": "textDocument/codeLens", "params": params}));
-    let lenses = editor.receive(|message| message["id"] == 2);
-    let title = lenses["result"][0]["command"]["title"].as_str().unwrap();
+    let title = editor.lens(&path).unwrap();
     assert!(
         title.contains("likely correct · 1 hunk to check"),
         "{title}"
     );
-    editor.send(json!({"id": 3, "method": "shutdown"}));
-    editor.receive(|message| message["id"] == 3);
-    editor.send(json!({"method": "exit"}));
-    assert!(editor.child.wait().unwrap().success());
+    editor.goodbye();
 }
 
 #[test]
 fn the_server_ends_when_its_input_ends() {
     let bench = Bench::new();
-    let mut editor = Editor::start(&bench);
+    let mut editor = Editor::start(bench.command(&["lsp"]), json!({"minScore": 1.0}));
     drop(editor.input.take());
     editor.child.wait().unwrap();
 }

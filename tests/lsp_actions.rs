@@ -522,7 +522,7 @@ async fn commands_that_cannot_be_carried_out_say_why() {
         json!({"command": name, "arguments": [uri, hunk]})
     };
     fails(&with(&uri(&path), "0"), "the hunk has changed meanwhile").await;
-    fails(&with("file:///nowhere", "0"), "the file is not open").await;
+    fails(&with("file:///nowhere", "0"), "neither open nor listed").await;
     fails(&with("untitled:1", "0"), "takes the URI of a file").await;
     client.change(&path, 2, &lines(&[]));
     client

@@ -561,3 +561,44 @@ async fn typing_is_scored_when_it_pauses() {
     // One, unless the machine halts for longer than the pause between two letters.
     assert!(model.begun.load(Ordering::SeqCst) <= 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typing_while_scores_are_computed_publishes_the_last_version_once() {
+    const KEYS: i64 = 200;
+    let (repo, path) = repository();
+    let model = FakeModel::default();
+    let client = Client::with(Setup {
+        model: model.clone(),
+        initialization_options: json!({"debounceMs": 400}),
+        ..Setup::default()
+    })
+    .await;
+    // The model is busy with another file and has the first text of this one to do.
+    let other = repo.path("other.rs");
+    client.open(&other, "deaf bad\n");
+    client.until_lens(&other, Some("scoring…")).await;
+    client.open(&path, &lines(&[(5, "slow bad")]));
+    client.until_lens(&path, Some("scoring…")).await;
+    for version in 2..2 + KEYS {
+        let start = json!({"line": 4, "character": 8});
+        let change = json!({"range": {"start": start, "end": start}, "text": "x"});
+        client.edit(&path, i32::try_from(version).unwrap(), &[change]);
+        assert_eq!(client.text(&path).await["version"], version);
+    }
+    assert_eq!(client.lens(&path).await.as_deref(), Some("scoring…"));
+    model.release.store(true, Ordering::SeqCst);
+    client
+        .until_diagnostics(&path, "one", |_, all| all.len() == 1)
+        .await;
+    client
+        .until_diagnostics(&other, "one", |_, all| all.len() == 1)
+        .await;
+    let versions = client.inbox(|inbox| {
+        let published = inbox.notifications.iter().filter(|(method, params)| {
+            method == "textDocument/publishDiagnostics" && params["uri"] == uri(&path)
+        });
+        let versions = published.map(|(_, params)| params["version"].as_i64().unwrap());
+        versions.collect::<Vec<_>>()
+    });
+    assert_eq!(versions, [KEYS + 1]);
+}

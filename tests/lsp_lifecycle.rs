@@ -15,7 +15,7 @@ use support::lsp::{Client, Setup};
 /// Within this the server must have ended; the tests wait longer so that they can say so.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// A client whose server computes for ever and cannot be interrupted.
+/// A client whose server computes for ever and cannot be interrupted, with more work waiting.
 async fn busy(process_id: Option<u32>) -> (Client, FakeModel, Repo) {
     let repo = Repo::new();
     repo.write("a.rs", "line\n").commit();
@@ -29,6 +29,11 @@ async fn busy(process_id: Option<u32>) -> (Client, FakeModel, Repo) {
     let path = repo.path("a.rs");
     client.open(&path, "deaf\n");
     client.until_lens(&path, Some("scoring…")).await;
+    for name in ["b.rs", "c.rs", "d.rs"] {
+        let path = repo.path(name);
+        client.open(&path, "deaf\n");
+        client.until_lens(&path, Some("scoring…")).await;
+    }
     client
         .until("scoring", |inbox| {
             inbox.notifications.iter().find_map(|(method, params)| {
@@ -40,7 +45,7 @@ async fn busy(process_id: Option<u32>) -> (Client, FakeModel, Repo) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shutdown_and_exit_end_it_during_inference() {
+async fn shutdown_and_exit_end_it_with_four_slow_jobs() {
     let (client, model, _repo) = busy(None).await;
     let begun = Instant::now();
     assert_eq!(client.goodbye().await, Ending::Exit { clean: true });

@@ -173,26 +173,3 @@ async fn the_base_is_shown_when_it_is_not_head() {
     repo.write("diffidence.toml", "base = 'HEAD'\n");
     client.until_lens(&path, Some(good)).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repository_may_name_the_file_of_its_task_and_a_request_wins() {
-    let (repo, path) = edited();
-    repo.write("diffidence.toml", "taskFile = 'TASK.md'\n")
-        .write("TASK.md", "mend it\n");
-    let model = FakeModel::default();
-    let client = client_of(&model).await;
-    client.open(&path, EDITED);
-    let with_task = format!("{LOW} · with task");
-    client.until_lens(&path, Some(&with_task)).await;
-    let params = json!({"task": "other", "textDocument": {"uri": uri(&path)}});
-    client.request("diffidence/setTask", params).await;
-    // The answer to a later request comes after the score that the task led to.
-    client.save(&path);
-    let told = || tasks(&model).into_iter().flatten().collect::<Vec<_>>();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while told().len() < 2 && std::time::Instant::now() < deadline {
-        tokio::task::yield_now().await;
-    }
-    let told: Vec<String> = told().iter().map(|task| task.trim().to_owned()).collect();
-    assert_eq!(told, ["mend it", "other"]);
-}

@@ -100,6 +100,18 @@ async fn the_command_scores_all_changed_files_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_watched_list_has_the_notification_without_an_open_file() {
+    let repo = repository();
+    repo.write("a.rs", "bad\n").write("b.rs", "poor\n");
+    let client = client_of(&FakeModel::default(), true).await;
+    let watch = json!({"root": repo.root(), "watch": true});
+    client.request("diffidence/changes", watch).await;
+    until_told(&client, 2, 2).await;
+    repo.commit();
+    until_told(&client, 0, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_notification_follows_what_happens() {
     let repo = repository();
     repo.write("a.rs", "bad\n").write("b.rs", "poor\n");

@@ -354,6 +354,11 @@ fn absurd_headers() {
         &["`blk.0.attn_q.weight`", "`n_dimensions`"],
     );
     check(
+        tensor - 7,
+        &[&b"\nweight"[..], &1_000_u32.to_le_bytes()].concat(),
+        &["`n_dimensions`"],
+    );
+    check(
         tensor + 4,
         &(1_u64 << 40).to_le_bytes(),
         &["`blk.0.attn_q.weight`"],

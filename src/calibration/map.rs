@@ -1,21 +1,38 @@
-//! The calibration that comes with a model: Platt maps for patches and hunks, and the prior shift.
+//! The calibration of a model: maps for patches and hunks, and the prior shift.
 //!
 //! Invariant: maps are strictly increasing, so calibration never changes a ranking.
 //! Platt (1999), "Probabilistic outputs for support vector machines"; the shift is Bayes' rule for
 //! a changed base rate (Saerens et al. 2002), which adds a constant to the log-odds.
 
+use super::fit::softplus;
 use super::probability::{Logit, Probability};
 use serde::{Deserialize, Serialize};
 
-/// `p = sigmoid(slope * logit + intercept)` at the base rate `reference_prior`.
+/// `p = sigmoid(slope * logit + intercept)` at the base rate `reference_prior`, bent by the beta
+/// map if there is one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Platt {
+pub struct Map {
     /// Positive.
     pub slope: f64,
     /// Log-odds added after scaling.
     pub intercept: f64,
+    /// Applied to what slope and intercept yield.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<Beta>,
     /// Share of correct records in the data that the map was fitted on.
     pub reference_prior: Probability,
+}
+
+/// `log-odds = a ln(s) - b ln(1 - s) + c` of a probability `s` (Kull et al. 2017). `a = b = 1` and
+/// `c = 0` change nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Beta {
+    /// Not negative.
+    pub a: f64,
+    /// Not negative.
+    pub b: f64,
+    /// Log-odds added.
+    pub c: f64,
 }
 
 /// The content of `calibration.json`; fields that only people read are kept in `notes`.
@@ -28,9 +45,9 @@ pub struct Calibration {
     /// The share of correct changes that is assumed when the user states none.
     pub default_prior: Probability,
     /// Map for the logit of a whole patch.
-    pub patch: Platt,
+    pub patch: Map,
     /// Map for the logit of one hunk.
-    pub hunk: Platt,
+    pub hunk: Map,
     /// Data, n and the metrics before and after: for the reader, not for the program.
     #[serde(default)]
     pub notes: serde_json::Value,
@@ -69,20 +86,43 @@ pub enum CalibrationError {
     #[error("field `schema` is {0}, this version reads 1")]
     Schema(u32),
     /// A map that would reverse or erase the ranking, or is not finite.
-    #[error("field `{0}.slope` must be a positive number and `{0}.intercept` finite")]
+    #[error(
+        "field `{0}.slope` must be a positive number, `{0}.intercept` finite, and `{0}.beta`, if \
+         there is one, finite with `a` and `b` not negative and not both 0"
+    )]
     Map(&'static str),
     /// A base rate of 0 or 1 has no log-odds.
     #[error("field `{0}` must lie between 0 and 1, exclusive")]
     Prior(&'static str),
 }
 
-impl Platt {
+impl Map {
     /// The probability at base rate `prior`.
     #[must_use]
     pub fn apply(&self, logit: Logit, prior: Probability) -> Probability {
         let shift = prior.logit().get() - self.reference_prior.logit().get();
-        let value = self.slope * logit.get() + self.intercept + shift;
+        let value = self.log_odds(logit) + shift;
         Logit::new(value.clamp(-700.0, 700.0)).map_or(prior, Logit::sigmoid)
+    }
+
+    /// The log-odds at the reference prior.
+    pub(super) fn log_odds(&self, logit: Logit) -> f64 {
+        let value = self.slope * logit.get() + self.intercept;
+        match self.beta {
+            None => value,
+            // ln(s) = -softplus(-value), and ln(1 - s) = -softplus(value).
+            Some(Beta { a, b, c }) => b * softplus(value) - a * softplus(-value) + c,
+        }
+    }
+
+    /// Whether it is finite and strictly increasing.
+    pub(super) fn is_usable(&self) -> bool {
+        let is_line = self.slope.is_finite() && self.slope > 0.0 && self.intercept.is_finite();
+        let is_bend = |Beta { a, b, c }: Beta| {
+            let is_finite = a.is_finite() && b.is_finite() && c.is_finite();
+            is_finite && a >= 0.0 && b >= 0.0 && a + b > 0.0
+        };
+        is_line && self.beta.is_none_or(is_bend)
     }
 }
 
@@ -112,8 +152,7 @@ impl Calibration {
             return Err(CalibrationError::Schema(calibration.schema));
         }
         for (name, map) in [("patch", &calibration.patch), ("hunk", &calibration.hunk)] {
-            let usable = map.slope.is_finite() && map.slope > 0.0 && map.intercept.is_finite();
-            if !usable {
+            if !map.is_usable() {
                 return Err(CalibrationError::Map(name));
             }
             if !is_open(map.reference_prior) {
@@ -141,9 +180,10 @@ mod tests {
 
     #[test]
     fn at_the_reference_prior_nothing_is_shifted() {
-        let map = Platt {
+        let map = Map {
             slope: 2.0,
             intercept: 0.5,
+            beta: None,
             reference_prior: p(0.2),
         };
         let got = map.apply(Logit::new(0.25).unwrap(), p(0.2));
@@ -152,9 +192,10 @@ mod tests {
 
     #[test]
     fn a_higher_prior_raises_every_probability_and_keeps_the_order() {
-        let map = Platt {
+        let map = Map {
             slope: 1.0,
             intercept: 0.0,
+            beta: None,
             reference_prior: p(0.2),
         };
         let at = |x: f64, prior: f64| map.apply(Logit::new(x).unwrap(), p(prior)).get();
@@ -195,7 +236,8 @@ mod tests {
         let error = Calibration::from_json(json).unwrap_err().to_string();
         assert_eq!(
             error,
-            "field `patch.slope` must be a positive number and `patch.intercept` finite"
+            "field `patch.slope` must be a positive number, `patch.intercept` finite, and \
+             `patch.beta`, if there is one, finite with `a` and `b` not negative and not both 0"
         );
     }
 }

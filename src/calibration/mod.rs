@@ -4,11 +4,14 @@
 //! come from.
 
 pub mod diagram;
+pub mod fit;
+mod local;
 pub mod map;
 pub mod metrics;
 pub mod prior;
 pub mod probability;
 
-pub use map::{Calibration, CalibrationError, Platt, ReliabilityBin};
+pub use local::{LocalCalibrations, LocalError};
+pub use map::{Beta, Calibration, CalibrationError, Map, ReliabilityBin};
 pub use prior::shift_prior;
 pub use probability::{Logit, Probability};

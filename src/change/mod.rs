@@ -20,6 +20,6 @@ pub use change_set::{
     BlobId, ChangeOptions, ChangeSet, ChangedFile, Outcome, UnchangedReason, change_of_file,
 };
 pub use exclude::SkipReason;
-pub use patch::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange, Patch};
+pub use patch::{CONTEXT_LINES, FileChange, FileStatus, Hunk, Line, LineKind, LineRange, Patch};
 pub use repo::{ChangeError, RepositoryPlaces, repository_places, repository_root};
 pub use unified::ParseError;

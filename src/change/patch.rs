@@ -29,6 +29,17 @@ pub enum FileStatus {
     Renamed,
 }
 
+impl std::fmt::Display for FileStatus {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            FileStatus::Added => "added",
+            FileStatus::Modified => "modified",
+            FileStatus::Deleted => "deleted",
+            FileStatus::Renamed => "renamed",
+        })
+    }
+}
+
 /// The changes of one file. A pure rename has no hunks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileChange {

@@ -404,10 +404,13 @@ fn line_range(text: &str) -> Option<LineRange> {
     })
 }
 
+/// At most half of what the type holds, so that no sum over the lines of a hunk can overflow.
 fn number(text: &str) -> Option<u32> {
-    text.bytes()
+    let number = text
+        .bytes()
         .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+        .then(|| text.parse().ok())??;
+    (number <= u32::MAX / 2).then_some(number)
 }
 
 /// The path of a `---` or `+++` line: without the prefix and without a timestamp.
@@ -577,7 +580,9 @@ fn write_file(out: &mut String, file: &FileChange) {
                 LineKind::Removed => '-',
             });
             out.push_str(&line.text);
-            out.push('\n');
+            // A single CR before the LF would be read as half of the terminator.
+            let ends_in_cr = line.text.ends_with('\r');
+            out.push_str(if ends_in_cr { "\r\n" } else { "\n" });
         }
     }
 }
@@ -753,8 +758,13 @@ mod tests {
             "line 3: hunk says 5 new lines but 2 follow",
         );
         check_error(
-            &format!("{file}@@ -1,4294967295 +1 @@\n-a\n+b\n"),
-            "line 3: hunk says 4294967295 old lines",
+            &format!("{file}@@ -1,2147483647 +1 @@\n-a\n+b\n"),
+            "line 3: hunk says 2147483647 old lines",
+        );
+        // No file has so many lines, and numbers below it could not be counted.
+        check_error(
+            &format!("{file}@@ -4294967295 +4294967295 @@\n-a\n+b\n"),
+            "line 3: this is not a hunk header",
         );
         check_error(
             &format!("{file}@@ -1 +1 @@\n-a\n+b\n+c\n"),
@@ -780,7 +790,7 @@ mod tests {
 
     fn hunk() -> impl Strategy<Value = Hunk> {
         let context = || proptest::collection::vec("[ -~é]{0,8}", 0..=3);
-        let change = proptest::collection::vec((any::<bool>(), "[+@ -~é]{0,8}"), 1..6);
+        let change = proptest::collection::vec((any::<bool>(), "[+@ -~é\r]{0,8}"), 1..6);
         (context(), change, context(), 1..1000_u32).prop_map(|(lead, change, trail, start)| {
             let context = |text| Line {
                 kind: LineKind::Context,

@@ -109,12 +109,7 @@ enum CandidateOutcome {
 }
 
 pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
-    let mut task = args
-        .task
-        .as_deref()
-        .map(|path| read_text(path, MAX_TASK_BYTES, "task description"))
-        .transpose()?
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let mut task = args.task.as_deref().map(read_task).transpose()?;
     let Found {
         root,
         config,
@@ -320,6 +315,12 @@ fn progress(files: usize, quiet: bool) -> ProgressBar {
     ProgressBar::with_draw_target(Some(files as u64), target)
         .with_style(style)
         .with_finish(ProgressFinish::AndClear)
+}
+
+/// The description of what a change is for; `-` is standard input.
+pub(super) fn read_task(path: &Path) -> Result<String> {
+    let bytes = read_text(path, MAX_TASK_BYTES, "task description")?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn read_text(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {

@@ -3,7 +3,7 @@
 //! Invariant: nothing is left out because something else failed. What keeps `check` from running
 //! is a problem, with the words that `check` would use; the rest is told all the same.
 
-use super::model::{ModelArgs, cores};
+use super::model::{ModelArgs, calibration, cores};
 use super::{Status, text};
 use crate::calibration::Logit;
 use crate::change::{
@@ -127,8 +127,9 @@ fn model(args: &DoctorArgs, threads: usize, findings: &mut Findings) -> Value {
         section.insert("version".into(), json!(bundle.identity.version));
         section.insert("hash".into(), json!(bundle.identity.bundle_hash));
         section.insert("renderer".into(), json!(bundle.identity.renderer));
-        section.insert("calibration".into(), json!(bundle.calibration.id));
-        section.insert("prior".into(), json!(bundle.calibration.default_prior));
+        let calibration = calibration(&bundle).unwrap_or_else(|| bundle.calibration.clone());
+        section.insert("calibration".into(), json!(calibration.id));
+        section.insert("prior".into(), json!(calibration.default_prior));
         let start = Instant::now();
         let mut model = bundle.load_on(Threads::new(NonZeroUsize::new(threads))?)?;
         let verified = "every file has the SHA-256 that bundle.json states";

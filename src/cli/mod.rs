@@ -4,11 +4,13 @@
 //! the threshold) or 2 (could not be judged), and after 2 there is one line on standard error that
 //! says why and what to do. This room must not know the language server protocol.
 
+mod calibrate;
 mod check;
 mod doctor;
 pub mod eval;
 mod github;
 mod model;
+mod rank;
 pub mod records;
 mod report;
 mod review;
@@ -34,8 +36,12 @@ enum Command {
     Check(check::CheckArgs),
     /// Score patches from JSON lines to JSON lines
     Score(score::ScoreArgs),
+    /// Order candidate patches for one task, best first
+    Rank(rank::RankArgs),
     /// Measure a model, or scores made elsewhere, on labelled patches
     Eval(model::EvalCommand),
+    /// Fit the probabilities to labelled patches, or to marks made in an editor
+    Calibrate(calibrate::CalibrateArgs),
     /// Say what a bug report needs, and whether a check could run here
     Doctor(doctor::DoctorArgs),
     /// List, undo or export what was said about hunks in an editor
@@ -91,7 +97,9 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => check::run(&args, &mut out),
         Command::Score(args) => score::run(&args, &mut out),
+        Command::Rank(args) => rank::run(&args, &mut out),
         Command::Eval(args) => model::run_eval(&args, &mut out),
+        Command::Calibrate(args) => calibrate::run(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
         Command::Review(args) => review::run(&args, &mut out),
         Command::Lsp(args) => {

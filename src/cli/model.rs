@@ -4,7 +4,7 @@ use super::Status;
 use super::eval::{self, EvalArgs, ExitStatus, Scored, Scorer};
 use super::records::Record;
 use super::score;
-use crate::calibration::Probability;
+use crate::calibration::{Calibration, LocalCalibrations, Probability};
 use crate::config::Config;
 use crate::model::{Bundle, RewardModel, Threads, locate};
 use crate::review::Reviews;
@@ -63,11 +63,8 @@ struct Opened {
 fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Opened> {
     let folder = locate(args.model.as_deref().or(config.model.as_deref()))?;
     let bundle = Bundle::open(&folder)?;
-    let judge = Judge::new(
-        bundle.identity.clone(),
-        bundle.calibration.clone(),
-        config.prior,
-    );
+    let calibration = calibration(&bundle).unwrap_or_else(|| bundle.calibration.clone());
+    let judge = Judge::new(bundle.identity.clone(), calibration, config.prior);
     let threads = args
         .threads
         .or(config.threads.and_then(NonZeroUsize::new))
@@ -84,6 +81,21 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
         judge,
         loader,
         cache: Arc::new(cache),
+    })
+}
+
+/// Where the user's own calibrations are, if the platform has a place for them.
+pub(super) fn calibrations() -> Option<LocalCalibrations> {
+    Reviews::default_folder().map(|folder| LocalCalibrations::in_folder(&folder))
+}
+
+/// The user's own calibration for a model. One that cannot be used is said, and the bundle's
+/// counts.
+pub(super) fn calibration(bundle: &Bundle) -> Option<Calibration> {
+    let loaded = calibrations()?.load(&bundle.identity.bundle_hash);
+    loaded.unwrap_or_else(|error| {
+        tracing::warn!("the calibration that came with the model is used: {error}");
+        None
     })
 }
 

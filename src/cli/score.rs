@@ -123,7 +123,7 @@ fn answer(record: Result<(u64, Record), LineError>, engine: &Engine) -> Answer {
 /// A record's patch with its verdict.
 pub(super) struct Judged {
     /// The files that have hunks.
-    patch: Patch,
+    pub(super) patch: Patch,
     skipped: Vec<Skipped>,
     pub(super) verdict: Verdict,
 }

@@ -133,8 +133,8 @@ impl Bundle {
         let (path, bytes) = self.file(&self.manifest.tokenizer, MAX_TOKENIZER)?;
         // The tokenizer's own reader panics on JSON that breaks off.
         serde_json::from_slice::<serde_json::Value>(&bytes)
-            .map_err(|error| invalid(&path, one_line(&error.to_string())))?;
-        let fault = |error: tokenizers::Error| invalid(&path, one_line(&error.to_string()));
+            .map_err(|error| invalid(&path, error.to_string()))?;
+        let fault = |error: tokenizers::Error| invalid(&path, error.to_string());
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(fault)?;
         // A window is filled by this program, never by the tokenizer.
         tokenizer.with_truncation(None).map_err(fault)?;
@@ -221,7 +221,7 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 fn at(path: &Path, refusal: Refusal) -> ModelError {
     match refusal {
-        Refusal::Invalid(problem) => invalid(path, one_line(&problem)),
+        Refusal::Invalid(problem) => invalid(path, problem),
         Refusal::Unsupported(problem) => ModelError::Unsupported {
             file: path.to_path_buf(),
             problem: one_line(&problem),
@@ -232,11 +232,11 @@ fn at(path: &Path, refusal: Refusal) -> ModelError {
 fn invalid(path: &Path, problem: String) -> ModelError {
     ModelError::Invalid {
         file: path.to_path_buf(),
-        problem,
+        problem: one_line(&problem),
     }
 }
 
-/// Foreign messages may hold line breaks and long excerpts.
+/// Foreign messages and names in a file may hold line breaks and be long.
 fn one_line(text: &str) -> String {
     let mut line: String = text.chars().take(300).collect();
     line.retain(|c| !c.is_control());

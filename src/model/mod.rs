@@ -35,4 +35,5 @@ pub use locate::locate;
 pub use metrics::METRICS;
 pub use reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
 pub use threads::Threads;
+pub use token::tokens;
 pub use trunk_heads::{Judgement, TrunkHeads};

@@ -7,7 +7,7 @@
 use super::render::is_space;
 
 /// The tokens of `line` from left to right.
-pub(super) fn tokens(line: &str) -> impl Iterator<Item = &str> {
+pub fn tokens(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches(is_space);

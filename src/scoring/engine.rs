@@ -21,6 +21,10 @@ pub const MAX_PANICS: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slot(pub String);
 
+/// Of the requests that wait the one with the highest rank is next; of equals the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Rank(pub u64);
+
 /// Loads the model when it is first needed, and again after it was unloaded.
 pub type Loader = Box<dyn FnMut() -> Result<Box<dyn RewardModel>, ModelError> + Send>;
 
@@ -29,6 +33,9 @@ pub type Loader = Box<dyn FnMut() -> Result<Box<dyn RewardModel>, ModelError> + 
 pub struct EngineOptions {
     /// Unload the model when nothing was asked for so long; `None` keeps it.
     pub idle_unload: Option<Duration>,
+    /// Whether the engine's thread, and those that the model starts from it, give way to other
+    /// programs where the system can do that for single threads, as Linux can.
+    pub gives_way: bool,
     /// Called from the engine's thread on every change of state; must not block.
     pub on_state: Option<Box<dyn Fn(EngineState) + Send>>,
 }
@@ -70,6 +77,7 @@ type Reply = Box<dyn FnOnce(Result<Verdict, ScoreError>) + Send>;
 
 struct Job {
     slot: Slot,
+    rank: Rank,
     key: CacheKey,
     request: ScoreRequest,
     /// Whether a remembered result does not count.
@@ -152,26 +160,29 @@ impl Engine {
     pub fn submit(
         &self,
         slot: Slot,
+        rank: Rank,
         request: ScoreRequest,
         reply: impl FnOnce(Result<Verdict, ScoreError>) + Send + 'static,
     ) {
-        self.queue(slot, request, false, Box::new(reply));
+        self.queue(slot, rank, request, false, Box::new(reply));
     }
 
     /// As [`Engine::submit`], but computed even if a result is remembered, which it replaces.
     pub fn submit_afresh(
         &self,
         slot: Slot,
+        rank: Rank,
         request: ScoreRequest,
         reply: impl FnOnce(Result<Verdict, ScoreError>) + Send + 'static,
     ) {
-        self.queue(slot, request, true, Box::new(reply));
+        self.queue(slot, rank, request, true, Box::new(reply));
     }
 
-    fn queue(&self, slot: Slot, request: ScoreRequest, afresh: bool, reply: Reply) {
+    fn queue(&self, slot: Slot, rank: Rank, request: ScoreRequest, afresh: bool, reply: Reply) {
         let job = Job {
             key: CacheKey::of(self.shared.judge.identity(), &request),
             slot,
+            rank,
             request,
             afresh,
             cancel: Cancel::default(),
@@ -206,7 +217,8 @@ impl Engine {
     /// As [`ScoreError`] tells.
     pub fn score(&self, slot: Slot, request: ScoreRequest) -> Result<Verdict, ScoreError> {
         let (send, receive) = crossbeam_channel::bounded(1);
-        self.submit(slot, request, move |result| drop(send.send(result)));
+        let reply = move |result| drop(send.send(result));
+        self.submit(slot, Rank::default(), request, reply);
         receive.recv().unwrap_or(Err(ScoreError::Stopped))
     }
 
@@ -261,6 +273,12 @@ impl Shared {
 }
 
 impl Queue {
+    fn pop(&mut self) -> Option<Job> {
+        let jobs = self.waiting.iter().enumerate().rev();
+        let (index, _) = jobs.max_by_key(|(_, job)| job.rank)?;
+        self.waiting.remove(index)
+    }
+
     /// Removes the waiting job of `slot` and asks a running one to stop.
     fn take(&mut self, slot: &Slot) -> Option<Job> {
         if let Some((running, cancel)) = &self.running
@@ -284,6 +302,9 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        if self.options.gives_way {
+            give_way();
+        }
         while let Some(job) = self.next() {
             let result = self.answer(&job);
             self.shared.lock().running = None;
@@ -307,7 +328,7 @@ impl Worker {
             if queue.stopped {
                 return None;
             }
-            if let Some(job) = queue.waiting.pop_front() {
+            if let Some(job) = queue.pop() {
                 queue.running = Some((job.slot.clone(), job.cancel.clone()));
                 return Some(job);
             }
@@ -396,6 +417,19 @@ impl Worker {
     }
 }
 
+/// Lowers the priority of this thread; threads that it starts inherit it.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    const NICE: i32 = 10;
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the priority stays as it is");
+    }
+}
+
+/// Elsewhere it would be the priority of the whole process.
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
+
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -435,6 +469,12 @@ mod tests {
             self.started.send(script.clone()).unwrap();
             match script.as_str() {
                 "panic" => panic!("scripted"),
+                "nice" => Ok(PatchLogits {
+                    patch: Logit::new(f64::from(niceness())).unwrap(),
+                    hunks: vec![],
+                    tokens: 1,
+                    truncated: false,
+                }),
                 "wait" => {
                     while !cancel.is_cancelled() {
                         std::thread::yield_now();
@@ -457,7 +497,17 @@ mod tests {
         loads: Receiver<()>,
     }
 
+    /// Of a thread that this one starts, as the model does.
+    fn niceness() -> i32 {
+        let own = || rustix::process::getpriority_process(None).unwrap();
+        std::thread::spawn(own).join().unwrap()
+    }
+
     fn bench() -> Bench {
+        bench_with(EngineOptions::default())
+    }
+
+    fn bench_with(options: EngineOptions) -> Bench {
         let calibration = Calibration::from_json(
             br#"{"schema":1,"id":"t","default_prior":0.5,
                 "patch":{"slope":1,"intercept":0,"reference_prior":0.5},
@@ -482,7 +532,7 @@ mod tests {
         });
         let cache = Arc::new(Cache::in_memory());
         Bench {
-            engine: Engine::start(judge, cache, loader, EngineOptions::default()).unwrap(),
+            engine: Engine::start(judge, cache, loader, options).unwrap(),
             started: starts,
             loads,
         }
@@ -507,6 +557,21 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn the_model_gives_way_only_where_it_is_asked_to() {
+        let before = niceness();
+        for (gives_way, expected) in [(false, before), (true, 10.max(before))] {
+            let bench = bench_with(EngineOptions {
+                gives_way,
+                ..EngineOptions::default()
+            });
+            let verdict = bench.engine.score(slot("a"), request("nice")).unwrap();
+            assert!((verdict.patch.logit.get() - f64::from(expected)).abs() < 0.5);
+        }
+        assert_eq!(niceness(), before);
+    }
+
+    #[test]
     fn a_request_afresh_is_computed_again() {
         let bench = bench();
         let (send, answers) = unbounded();
@@ -514,7 +579,7 @@ mod tests {
             let send = send.clone();
             let reply = move |result| drop(send.send(result));
             let engine = &bench.engine;
-            engine.submit_afresh(slot("a"), request("1.5"), reply);
+            engine.submit_afresh(slot("a"), Rank(0), request("1.5"), reply);
             let verdict: Verdict = answers.recv().unwrap().unwrap();
             assert!(!verdict.cached);
         }
@@ -529,7 +594,7 @@ mod tests {
             let send = send.clone();
             bench
                 .engine
-                .submit(slot("a"), request(script), move |result| {
+                .submit(slot("a"), Rank(0), request(script), move |result| {
                     send.send((name, result.map(|verdict| verdict.patch.logit.get())))
                         .unwrap();
                 });
@@ -544,6 +609,25 @@ mod tests {
         assert_eq!(got[0], ("first", Err(ScoreError::Cancelled)));
         assert!(got[1].1 == Err(ScoreError::Cancelled) || got[1].1 == Ok(2.0));
         assert_eq!(got[2], ("third", Ok(3.0)));
+    }
+
+    #[test]
+    fn what_waits_goes_by_rank_and_equals_by_age() {
+        let bench = bench();
+        let submit = |name: &str, rank, script: &str| {
+            let ignore = |_| ();
+            bench
+                .engine
+                .submit(slot(name), Rank(rank), request(script), ignore);
+        };
+        submit("running", 0, "wait");
+        assert_eq!(bench.started.recv().unwrap(), "wait");
+        for (name, rank, script) in [("a", 1, "1"), ("b", 2, "2"), ("c", 2, "3"), ("d", 0, "4")] {
+            submit(name, rank, script);
+        }
+        bench.engine.cancel(&slot("running"));
+        let order: Vec<_> = (0..4).map(|_| bench.started.recv().unwrap()).collect();
+        assert_eq!(order, ["2", "3", "1", "4"]);
     }
 
     #[test]
@@ -573,7 +657,7 @@ mod tests {
             let send = send.clone();
             bench
                 .engine
-                .submit(slot(name), request(script), move |result| {
+                .submit(slot(name), Rank(0), request(script), move |result| {
                     send.send(result.unwrap_err()).unwrap();
                 });
         }

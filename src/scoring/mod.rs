@@ -12,6 +12,6 @@ mod store;
 pub mod verdict;
 
 pub use cache::Cache;
-pub use engine::{Engine, EngineOptions, EngineState, Loader, ScoreError, Slot};
+pub use engine::{Engine, EngineOptions, EngineState, Loader, Rank, ScoreError, Slot};
 pub use key::CacheKey;
 pub use verdict::{HELP, Judge, Score, ScoreRequest, Verdict, hunks_to_check};

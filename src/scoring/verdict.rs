@@ -1,6 +1,6 @@
 //! What is asked and what is answered, and the step from logits to a verdict.
 
-use crate::calibration::{Calibration, Logit, Platt, Probability};
+use crate::calibration::{Calibration, Logit, Map, Probability};
 use crate::change::Patch;
 use crate::model::{ModelIdentity, PatchLogits};
 use serde::Serialize;
@@ -109,7 +109,7 @@ impl Judge {
     /// Calibrates logits.
     #[must_use]
     pub fn judge(&self, logits: &PatchLogits, cached: bool) -> Verdict {
-        let score = |map: &Platt, logit: Logit| self.score(map, logit, self.prior);
+        let score = |map: &Map, logit: Logit| self.score(map, logit, self.prior);
         Verdict {
             patch: score(&self.calibration.patch, logits.patch),
             hunks: logits
@@ -129,7 +129,7 @@ impl Judge {
     #[must_use]
     pub fn judge_again(&self, verdict: &Verdict, prior: Option<Probability>) -> Verdict {
         let prior = prior.unwrap_or(self.prior);
-        let score = |map: &Platt, old: Score| self.score(map, old.logit, prior);
+        let score = |map: &Map, old: Score| self.score(map, old.logit, prior);
         Verdict {
             patch: score(&self.calibration.patch, verdict.patch),
             hunks: verdict
@@ -141,7 +141,7 @@ impl Judge {
         }
     }
 
-    fn score(&self, map: &Platt, logit: Logit, prior: Probability) -> Score {
+    fn score(&self, map: &Map, logit: Logit, prior: Probability) -> Score {
         Score {
             probability: map.apply(logit, prior),
             logit,
@@ -155,9 +155,10 @@ mod tests {
 
     #[test]
     fn judging_again_moves_probabilities_and_keeps_logits() {
-        let map = Platt {
+        let map = Map {
             slope: 1.0,
             intercept: 0.0,
+            beta: None,
             reference_prior: Probability::HALF,
         };
         let calibration = Calibration {

@@ -1,13 +1,14 @@
 //! What the client can do, flat, and what this server offers it.
 
 use super::actions;
-use super::backend::{SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
+use super::backend::{CHANGES, SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
 use super::text::Encoding;
 use tower_lsp::lsp_types::{
     ClientCapabilities, CodeActionOptions, CodeActionProviderCapability, CodeLensOptions,
-    ExecuteCommandOptions, HoverProviderCapability, InitializeResult, MarkupKind, SaveOptions,
-    ServerCapabilities, ServerInfo, TextDocumentSyncCapability, TextDocumentSyncKind,
-    TextDocumentSyncOptions, TextDocumentSyncSaveOptions,
+    DiagnosticOptions, DiagnosticServerCapabilities, ExecuteCommandOptions,
+    HoverProviderCapability, InitializeResult, MarkupKind, OneOf, SaveOptions, ServerCapabilities,
+    ServerInfo, TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions,
+    TextDocumentSyncSaveOptions,
 };
 
 /// The client's capabilities as far as they matter here.
@@ -15,6 +16,10 @@ use tower_lsp::lsp_types::{
 pub(super) struct Abilities {
     pub(super) encoding: Encoding,
     pub(super) lens_refresh: bool,
+    pub(super) hint_refresh: bool,
+    /// Whether the client asks for diagnostics, and can be told to ask again. One that cannot be
+    /// told would show old ones until the next edit, so for it they are published.
+    pub(super) pull_diagnostics: bool,
     pub(super) pull_settings: bool,
     pub(super) register_settings: bool,
     pub(super) register_files: bool,
@@ -42,6 +47,17 @@ impl Abilities {
                     .and_then(|workspace| workspace.code_lens.as_ref())
                     .map(|lens| lens.refresh_support),
             ),
+            hint_refresh: flag(
+                workspace
+                    .and_then(|workspace| workspace.inlay_hint.as_ref())
+                    .map(|hints| hints.refresh_support),
+            ),
+            pull_diagnostics: document.is_some_and(|document| document.diagnostic.is_some())
+                && flag(
+                    workspace
+                        .and_then(|workspace| workspace.diagnostic.as_ref())
+                        .map(|diagnostics| diagnostics.refresh_support),
+                ),
             pull_settings: flag(workspace.map(|workspace| workspace.configuration)),
             register_settings: flag(
                 workspace
@@ -100,9 +116,16 @@ impl Abilities {
                         ..CodeActionOptions::default()
                     },
                 )),
+                diagnostic_provider: self.pull_diagnostics.then(|| {
+                    DiagnosticServerCapabilities::Options(DiagnosticOptions {
+                        identifier: Some(env!("CARGO_PKG_NAME").into()),
+                        ..DiagnosticOptions::default()
+                    })
+                }),
+                inlay_hint_provider: Some(OneOf::Left(true)),
                 hover_provider: Some(HoverProviderCapability::Simple(true)),
                 execute_command_provider: Some(ExecuteCommandOptions {
-                    commands: [SHOW_FILE, SET_TASK, WORKSPACE_SCORE]
+                    commands: [SHOW_FILE, SET_TASK, WORKSPACE_SCORE, CHANGES]
                         .into_iter()
                         .chain(actions::COMMANDS)
                         .map(Into::into)

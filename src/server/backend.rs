@@ -6,6 +6,8 @@
 
 use super::actions::{ActionRequest, Order};
 use super::event::{DocumentText, Event, File, Reply};
+use super::show::report;
+use super::survey::{AskChanges, Changes};
 use super::tasks::{SetTask, TaskSet};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -14,8 +16,9 @@ use tower_lsp::lsp_types::{
     CodeActionOrCommand, CodeActionParams, CodeActionResponse, CodeLens, CodeLensParams,
     DidChangeConfigurationParams, DidChangeTextDocumentParams, DidChangeWatchedFilesParams,
     DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
-    ExecuteCommandParams, Hover, HoverParams, InitializeParams, InitializeResult,
-    InitializedParams, TextDocumentIdentifier, Url, WorkDoneProgressCancelParams,
+    DocumentDiagnosticParams, DocumentDiagnosticReportResult, ExecuteCommandParams, Hover,
+    HoverParams, InitializeParams, InitializeResult, InitializedParams, InlayHint, InlayHintParams,
+    TextDocumentIdentifier, Url, WorkDoneProgressCancelParams,
 };
 use tower_lsp::{LanguageServer, async_trait};
 
@@ -30,6 +33,9 @@ pub(super) const SET_TASK: &str = "diffidence.setTask";
 
 /// The command that scores all changes of a repository as one; its argument names it.
 pub(super) const WORKSPACE_SCORE: &str = "diffidence.workspaceScore";
+
+/// The command that does what `diffidence/changes` does; its argument is that request's.
+pub(super) const CHANGES: &str = "diffidence.changes";
 
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
@@ -116,6 +122,21 @@ impl Backend {
         Ok(serde_json::to_value(score).ok())
     }
 
+    /// `diffidence/changes`: all changed files of a repository, open or not.
+    pub(super) async fn changes(&self, ask: AskChanges) -> Result<Changes> {
+        answered(self.ask(|reply| Event::AskChanges(ask, reply)))
+            .await?
+            .map_err(Error::invalid_params)
+    }
+
+    async fn run_changes(&self, argument: Option<Value>) -> Result<Option<Value>> {
+        let problem = |error| Error::invalid_params(format!("`{CHANGES}`: {error}"));
+        let argument = argument.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let ask = serde_json::from_value(argument).map_err(problem)?;
+        let changes = self.changes(ask).await?;
+        Ok(serde_json::to_value(changes).ok())
+    }
+
     async fn run_set_task(&self, argument: Option<Value>) -> Result<Option<Value>> {
         let problem = |error| Error::invalid_params(format!("`{SET_TASK}`: {error}"));
         let params = serde_json::from_value(argument.unwrap_or_default()).map_err(problem)?;
@@ -177,8 +198,9 @@ impl LanguageServer for Backend {
         }
     }
 
-    async fn did_change_watched_files(&self, _: DidChangeWatchedFilesParams) {
-        self.send(Event::DiskChanged);
+    async fn did_change_watched_files(&self, params: DidChangeWatchedFilesParams) {
+        let files = params.changes.into_iter().filter_map(|it| File::at(it.uri));
+        self.send(Event::DiskChanged(files.map(|file| file.path).collect()));
     }
 
     async fn did_change_configuration(&self, params: DidChangeConfigurationParams) {
@@ -198,6 +220,29 @@ impl LanguageServer for Backend {
         self.code_actions(params).await
     }
 
+    async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
+        let Some(file) = File::at(params.text_document.uri) else {
+            return Ok(None);
+        };
+        answered(self.ask(|reply| Event::InlayHints(file, params.range, reply)))
+            .await
+            .map(Some)
+    }
+
+    async fn diagnostic(
+        &self,
+        params: DocumentDiagnosticParams,
+    ) -> Result<DocumentDiagnosticReportResult> {
+        let previous = params.previous_result_id;
+        let report = match File::at(params.text_document.uri) {
+            None => report::full(Vec::new()),
+            Some(file) => {
+                answered(self.ask(|reply| Event::Diagnostics(file, previous, reply))).await?
+            }
+        };
+        Ok(report.into())
+    }
+
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
         let place = params.text_document_position_params;
         let Some(file) = File::at(place.text_document.uri) else {
@@ -213,6 +258,9 @@ impl LanguageServer for Backend {
         if params.command == WORKSPACE_SCORE {
             let argument = params.arguments.into_iter().next();
             return self.run_workspace_score(argument).await;
+        }
+        if params.command == CHANGES {
+            return self.run_changes(params.arguments.into_iter().next()).await;
         }
         if params.command != SHOW_FILE {
             return self.obey(&params).await;

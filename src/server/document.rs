@@ -5,6 +5,7 @@
 
 use super::actions::Reviewed;
 use super::event::{Generation, Ticket};
+use super::show::Hint;
 use super::text::{Encoding, apply};
 use crate::change::FileChange;
 use crate::config::Config;
@@ -21,6 +22,8 @@ pub(super) struct Document {
     pub(super) uri: Url,
     pub(super) version: i32,
     pub(super) text: String,
+    /// When the user last had to do with it, as far as the client tells.
+    pub(super) touched: Generation,
     /// This state of the text.
     pub(super) edition: Generation,
     /// Whether the text differs from the disk, as far as is known.
@@ -39,6 +42,8 @@ pub(super) struct Document {
     pub(super) repository: Option<PathBuf>,
     /// The title of the lens that the client was last offered.
     pub(super) title: Option<String>,
+    /// The hints that the client was last offered.
+    pub(super) hints: Vec<Hint>,
     /// The diagnostics that the client has, and for which version.
     pub(super) published: Option<(i32, Vec<Diagnostic>)>,
     /// The lens at the time of the last publication.
@@ -106,6 +111,7 @@ impl Document {
             uri,
             version,
             text,
+            touched: edition,
             edition,
             unsaved: false,
             due: None,
@@ -116,6 +122,7 @@ impl Document {
             config,
             repository: None,
             title: None,
+            hints: Vec::new(),
             published: None,
             published_title: None,
         }
@@ -134,6 +141,7 @@ impl Document {
         }
         self.version = version;
         self.edition = edition;
+        self.touched = edition;
         self.unsaved = true;
     }
 

@@ -5,8 +5,10 @@
 
 use super::actions::{ActionRequest, Done, Order};
 use super::look::Look;
+use super::survey::{AskChanges, ChangesReply, Listing};
 use super::tasks::{Place, SetTask, TaskSet};
 use super::workspace::{self, ScoreReply};
+use crate::change::RepositoryPlaces;
 use crate::scoring::{EngineState, ScoreError, Verdict};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,8 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tower_lsp::lsp_types::{
-    CodeActionOrCommand, CodeLens, Hover, InitializeParams, InitializeResult, Position,
-    ProgressToken, TextDocumentContentChangeEvent, Url,
+    CodeActionOrCommand, CodeLens, DocumentDiagnosticReport, Hover, InitializeParams,
+    InitializeResult, InlayHint, Position, ProgressToken, Range, TextDocumentContentChangeEvent,
+    Url,
 };
 
 /// Where the answer to a request goes. The handler waits for it; the actor never waits.
@@ -48,8 +51,8 @@ pub(super) enum Event {
     Saved(File),
     /// `textDocument/didClose`.
     Closed(File),
-    /// `workspace/didChangeWatchedFiles`: anything may differ on disk, the base included.
-    DiskChanged,
+    /// `workspace/didChangeWatchedFiles`: these files, or their bases, may differ on disk.
+    DiskChanged(Vec<PathBuf>),
     /// The repository with this work tree changed: its HEAD, refs, index or settings.
     RepositoryChanged(PathBuf),
     /// `workspace/didChangeConfiguration`, with the settings if the client pushes them.
@@ -59,6 +62,10 @@ pub(super) enum Event {
 
     /// `textDocument/codeLens`.
     CodeLenses(File, Reply<Vec<CodeLens>>),
+    /// `textDocument/inlayHint`.
+    InlayHints(File, Range, Reply<Vec<InlayHint>>),
+    /// `textDocument/diagnostic`, with the id of the report that the client has.
+    Diagnostics(File, Option<String>, Reply<DocumentDiagnosticReport>),
     /// `textDocument/hover`.
     Hovered(File, Position, Reply<Option<Hover>>),
     /// The command behind the code lens.
@@ -103,6 +110,27 @@ pub(super) enum Event {
         result: Result<Verdict, ScoreError>,
     },
 
+    /// `diffidence/changes`, and the command of that name.
+    AskChanges(AskChanges, ChangesReply),
+    /// The repository whose changes are to be listed was looked for.
+    ChangesPlaced {
+        places: Result<RepositoryPlaces, String>,
+        ask: AskChanges,
+        reply: ChangesReply,
+    },
+    /// The changed files of a repository are listed.
+    Listed {
+        root: PathBuf,
+        look: Generation,
+        listing: Result<Listing, String>,
+    },
+    /// The engine is done with a file that is not open.
+    ListedScored {
+        root: PathBuf,
+        job: Generation,
+        result: Result<Verdict, ScoreError>,
+    },
+
     /// The client answered whether it shows progress under a token, or took too long.
     ProgressAnswered { token: ProgressToken, agreed: bool },
     /// `window/workDoneProgress/cancel`.
@@ -118,8 +146,16 @@ pub(super) enum Event {
     },
     /// The engine does something else now.
     Engine(EngineState),
-    /// The client answered a refresh of the code lenses, or took too long.
-    RefreshDone,
+    /// The client answered a refresh, or took too long.
+    RefreshDone(Shown),
+}
+
+/// What a client shows of documents and can be told to ask for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Lenses,
+    Hints,
+    Diagnostics,
 }
 
 /// A document as the client names it and as the state is keyed. Made once, at the edge.

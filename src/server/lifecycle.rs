@@ -3,6 +3,7 @@
 //! Invariant: each way out is noticed here, whatever handlers, the actor or the model are doing.
 //! tower-lsp 0.20 itself waits for more input after `exit` and for good on an output that fails.
 
+use super::dialect;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -189,7 +190,7 @@ where
             _ => {}
         }
         let id = request.id().cloned();
-        let handler = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let handler = AssertUnwindSafe(self.inner.call(dialect::as_read(request))).catch_unwind();
         Box::pin(async move {
             handler.await.unwrap_or_else(|_| {
                 tracing::error!(method, "a handler panicked");

@@ -62,16 +62,21 @@ pub(super) enum Sight {
 }
 
 impl Look {
-    /// A look that came to nothing.
-    pub(super) fn failed(config: Config, reason: String) -> Self {
+    /// A look that found no hunks.
+    fn at_nothing(sight: Sight, config: Config) -> Self {
         Self {
-            sight: Sight::Failed(reason),
+            sight,
             unsaved: false,
             repository: None,
             reviewed: Reviewed::default(),
             config,
             warnings: Vec::new(),
         }
+    }
+
+    /// A look that came to nothing.
+    pub(super) fn failed(config: Config, reason: String) -> Self {
+        Self::at_nothing(Sight::Failed(reason), config)
     }
 }
 
@@ -82,60 +87,40 @@ pub(super) fn look(question: &Question) -> Look {
     let repository = match repository_places(folder) {
         Ok(repository) => repository,
         Err(error) => {
-            return Look {
-                sight: Sight::of_error(&error),
-                unsaved,
-                repository: None,
-                reviewed: Reviewed::default(),
-                config: question.config.clone(),
-                warnings: Vec::new(),
-            };
+            let look = Look::at_nothing(Sight::of_error(&error), question.config.clone());
+            return Look { unsaved, ..look };
         }
     };
-    let (config, warnings) = question
-        .config
-        .clone()
-        .overlaid_by_repository(&repository.root);
-    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    if !config.enable {
-        return Look {
-            sight: Sight::Unchanged,
-            unsaved,
-            repository: Some(repository),
-            reviewed: Reviewed::default(),
-            config,
-            warnings,
-        };
+    let root = repository.root.clone();
+    let (config, warnings) = question.config.clone().overlaid_by_repository(&root);
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    let mut look = Look {
+        unsaved,
+        repository: Some(repository),
+        warnings,
+        ..Look::at_nothing(Sight::Unchanged, config)
+    };
+    if !look.config.enable {
+        return look;
     }
     let options = ChangeOptions {
-        base: Base::parse(&config.base),
-        max_file_bytes: config.max_file_bytes,
+        base: Base::parse(&look.config.base),
+        max_file_bytes: look.config.max_file_bytes,
         ..ChangeOptions::default()
     };
     // Even a buffer that was on disk a moment ago: the disk may hold something newer by now, and
     // its lines would be taken for those of the buffer.
-    let file = change_of_file(&question.path, Some(&question.text), &options);
-    let reviewed = file
-        .as_ref()
-        .map(|file| Reviewed::of(&file.outcome, &repository.root, &question.reviews))
-        .unwrap_or_default();
-    let sight = match file {
-        Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => Sight::Unchanged,
+    match change_of_file(&question.path, Some(&question.text), &options) {
+        Ok(file) if !unsaved && is_unchanged_on_disk(&file, question, &options) => {}
         Ok(file) => {
-            let (task, warning) = question.tasks.in_force(&repository.root, &config);
-            warnings.extend(warning);
-            Sight::of(file.outcome, task, &question.engine)
+            let (task, warning) = question.tasks.in_force(&root, &look.config);
+            look.warnings.extend(warning);
+            look.reviewed = Reviewed::of(&file.outcome, &root, &question.reviews);
+            look.sight = Sight::of(file.outcome, task, &question.engine);
         }
-        Err(error) => Sight::of_error(&error),
-    };
-    Look {
-        sight,
-        unsaved,
-        repository: Some(repository),
-        reviewed,
-        config,
-        warnings,
+        Err(error) => look.sight = Sight::of_error(&error),
     }
+    look
 }
 
 /// What the engine is asked about a change.

@@ -16,6 +16,7 @@ mod abilities;
 mod actions;
 mod actor;
 mod backend;
+mod dialect;
 mod document;
 mod event;
 mod lifecycle;
@@ -24,8 +25,9 @@ mod outbox;
 mod progress;
 mod settings;
 mod show;
+mod survey;
 mod tasks;
-mod text;
+pub mod text;
 mod watch;
 mod workspace;
 
@@ -90,6 +92,7 @@ where
         backend::Backend::cancel_progress,
     )
     .custom_method("diffidence/setTask", backend::Backend::set_task)
+    .custom_method("diffidence/changes", backend::Backend::changes)
     .finish();
     let Some(outbox) = parts else {
         return Ending::ClientGone;

@@ -2,7 +2,8 @@
 //!
 //! Invariant: no method blocks or awaits, whatever the client does or fails to do.
 
-use super::event::Event;
+use super::event::{Event, Shown};
+use super::survey::ChangesChanged;
 use super::workspace::WorkspaceScore;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,6 +62,7 @@ enum Message {
     Show(MessageType, String),
     Progress(ProgressParams),
     Workspace(WorkspaceScore),
+    Changes(ChangesChanged),
 }
 
 impl Status {
@@ -102,6 +104,9 @@ impl Outbox {
                     Message::Workspace(score) => {
                         writer.send_notification::<WorkspaceScore>(score).await;
                     }
+                    Message::Changes(news) => {
+                        writer.send_notification::<ChangesChanged>(news).await;
+                    }
                     Message::Show(kind, text) => writer.show_message(kind, text).await,
                 }
             }
@@ -137,22 +142,33 @@ impl Outbox {
         self.send(Message::Show(kind, text));
     }
 
-    /// Asks the client to ask for code lenses again; [`Event::RefreshDone`] follows.
-    pub(super) fn refresh_lenses(&self) {
+    /// Tells the client to ask for something again; [`Event::RefreshDone`] follows.
+    pub(super) fn refresh(&self, what: Shown) {
         let client = self.client.clone();
         let events = self.events.clone();
         tokio::spawn(async move {
-            let answer = patiently(async move { client.code_lens_refresh().await }).await;
-            if answer.is_none() {
-                tracing::warn!("the client did not answer a refresh of the code lenses");
+            let answer = patiently(async move {
+                match what {
+                    Shown::Lenses => client.code_lens_refresh().await,
+                    Shown::Hints => client.inlay_hint_refresh().await,
+                    Shown::Diagnostics => client.workspace_diagnostic_refresh().await,
+                }
+            });
+            if answer.await.is_none() {
+                tracing::warn!(?what, "the client did not answer a refresh");
             }
-            drop(events.send(Event::RefreshDone));
+            drop(events.send(Event::RefreshDone(what)));
         });
     }
 
     /// `diffidence/workspaceScore`.
     pub(super) fn workspace_score(&self, score: WorkspaceScore) {
         self.send(Message::Workspace(score));
+    }
+
+    /// `diffidence/changesChanged`.
+    pub(super) fn changes_changed(&self, news: ChangesChanged) {
+        self.send(Message::Changes(news));
     }
 
     /// `$/progress`, under a token that the client agreed to.
@@ -209,10 +225,6 @@ impl Outbox {
             });
         }
         if files {
-            let watch = |glob: &str| FileSystemWatcher {
-                glob_pattern: GlobPattern::String(glob.into()),
-                kind: None,
-            };
             let options = DidChangeWatchedFilesRegistrationOptions {
                 watchers: vec![
                     watch("**/diffidence.toml"),
@@ -229,6 +241,25 @@ impl Outbox {
         if registrations.is_empty() {
             return;
         }
+        self.register_all(registrations);
+    }
+
+    /// Asks to be told of every file that changes, if the client does that.
+    pub(super) fn watch_files(&self, is_able: bool) {
+        if !is_able {
+            return;
+        }
+        let options = DidChangeWatchedFilesRegistrationOptions {
+            watchers: vec![watch("**/*")],
+        };
+        self.register_all(vec![Registration {
+            id: "all-files".into(),
+            method: "workspace/didChangeWatchedFiles".into(),
+            register_options: serde_json::to_value(options).ok(),
+        }]);
+    }
+
+    fn register_all(&self, registrations: Vec<Registration>) {
         let client = self.client.clone();
         tokio::spawn(async move {
             let registered =
@@ -237,6 +268,13 @@ impl Outbox {
                 tracing::warn!(?registered, "the client did not register notifications");
             }
         });
+    }
+}
+
+fn watch(glob: &str) -> FileSystemWatcher {
+    FileSystemWatcher {
+        glob_pattern: GlobPattern::String(glob.into()),
+        kind: None,
     }
 }
 

@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(700);
 
 /// Files at the top of the work tree that decide about every file below.
-const SETTINGS: [&str; 3] = [".git", ".gitattributes", crate::config::FILE_NAME];
+pub(super) const SETTINGS: [&str; 3] = [".git", ".gitattributes", crate::config::FILE_NAME];
 
 /// Told with the top of the work tree whose repository changed.
 pub(super) type OnChange = Box<dyn Fn(PathBuf) + Send>;

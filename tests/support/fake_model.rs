@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 pub struct FakeModel {
     /// Patches that were begun.
     pub begun: Arc<AtomicUsize>,
+    /// The paths of their first files.
+    pub read: Arc<Mutex<Vec<String>>>,
     /// The task descriptions that came with them.
     pub tasks: Arc<Mutex<Vec<Option<String>>>>,
     /// Patches with a `slow` line wait until this is set or they are cancelled.
@@ -90,6 +92,8 @@ impl RewardModel for Running {
         cancel: &Cancel,
     ) -> Result<PatchLogits, ModelError> {
         self.model.begun.fetch_add(1, Ordering::SeqCst);
+        let path = patch.files.first().map(|file| file.path().to_owned());
+        self.model.read.lock().unwrap().extend(path);
         let told = task.map(str::to_owned);
         self.model.tasks.lock().unwrap().push(told);
         let says = |word: &str| {

@@ -37,6 +37,8 @@ pub struct Setup {
     /// Whether code actions may be more than commands.
     pub action_literals: bool,
     pub versioned_edits: bool,
+    /// Whether it asks for diagnostics rather than have them published.
+    pub pulls_diagnostics: bool,
     /// Whether errors shown to the user are part of the test.
     pub expects_errors: bool,
 }
@@ -55,6 +57,7 @@ impl Default for Setup {
             data: None,
             action_literals: true,
             versioned_edits: true,
+            pulls_diagnostics: false,
             expects_errors: false,
         }
     }
@@ -152,12 +155,15 @@ impl Client {
                 "general": {"positionEncodings": setup.encodings},
                 "workspace": {
                     "codeLens": {"refreshSupport": true},
+                    "inlayHint": {"refreshSupport": true},
+                    "diagnostics": {"refreshSupport": setup.pulls_diagnostics},
                     "workspaceEdit": {"documentChanges": setup.versioned_edits},
                     "configuration": setup.settings.is_some(),
                     "didChangeConfiguration": {"dynamicRegistration": true},
                     "didChangeWatchedFiles": {"dynamicRegistration": true},
                 },
                 "textDocument": {
+                    "diagnostic": {},
                     "publishDiagnostics": {"relatedInformation": true},
                     "codeAction": if setup.action_literals {
                         json!({"codeActionLiteralSupport": literals})

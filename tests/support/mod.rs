@@ -15,6 +15,7 @@ use std::process::Command;
 
 pub mod fake_model;
 pub mod lsp;
+pub mod program;
 
 /// A repository in a temporary folder, which goes away with it.
 pub struct Repo {

@@ -59,6 +59,15 @@ impl TinyBundle {
         bundle
     }
 
+    /// One that scores low what adds the word `bad`, and all else high: 12% and 87%.
+    pub fn averse_to_bad() -> Self {
+        let bundle = Self::new();
+        write_averse_heads(&bundle.file("heads.safetensors"));
+        bundle.edit(|manifest| manifest["lexical"]["buckets"] = MANY_BUCKETS.into());
+        bundle.rehash();
+        bundle
+    }
+
     /// The folder.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -209,7 +218,51 @@ fn write_trunk(path: &Path) {
     gguf_file::write(&mut file, &metadata, &tensors).unwrap();
 }
 
+/// Enough that words hardly ever meet in one.
+const MANY_BUCKETS: usize = 1 << 18;
+
+/// Where the lexical branch counts the term `+:bad` (FNV-1a 64, folded).
+fn bucket_of_bad() -> usize {
+    let hash = b"+:bad".iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3_u64)
+    });
+    (((hash >> 32) ^ (hash & 0xffff_ffff)) % MANY_BUCKETS as u64) as usize
+}
+
 fn write_heads(path: &Path) {
+    write_tensors(path, BUCKETS, |_, _| {});
+}
+
+/// Only the lexical branch counts, and in it only one word.
+fn write_averse_heads(path: &Path) {
+    write_tensors(path, MANY_BUCKETS, |name, values| {
+        let one_word = |values: &mut [f32], it, others| {
+            values.fill(others);
+            values[bucket_of_bad()] = it;
+        };
+        match name {
+            "fusion.patch" | "fusion.hunk" => {
+                values.fill(0.0);
+                values[1] = 1.0;
+            }
+            "fusion.bare" => {
+                values.fill(0.0);
+                values[0] = 1.0;
+            }
+            // Outweighs all other words, so that the weight comes through whole.
+            "lexical.patch.idf" | "lexical.bare.idf" | "lexical.hunk.idf" => {
+                one_word(values, 1000.0, 1.0);
+            }
+            "lexical.patch.weight" | "lexical.bare.weight" | "lexical.hunk.weight" => {
+                one_word(values, -3.9, 0.0);
+            }
+            "lexical.patch.bias" | "lexical.bare.bias" | "lexical.hunk.bias" => values.fill(1.9),
+            _ => {}
+        }
+    });
+}
+
+fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32])) {
     let states = 2 * 5 * HIDDEN;
     let mut shapes = vec![
         ("head.patch.weight".to_string(), vec![1, states]),
@@ -222,11 +275,11 @@ fn write_heads(path: &Path) {
         ("fusion.bare".into(), vec![3]),
         ("fusion.hunk".into(), vec![6]),
         ("fusion.hunk_trunk_mean".into(), vec![1]),
-        ("lines.hunk.weight".into(), vec![BUCKETS]),
+        ("lines.hunk.weight".into(), vec![buckets]),
         ("metrics.patch.bias".into(), vec![1]),
     ];
     for kind in ["patch", "bare", "hunk"] {
-        for (part, size) in [("idf", BUCKETS), ("weight", BUCKETS), ("bias", 1)] {
+        for (part, size) in [("idf", buckets), ("weight", buckets), ("bias", 1)] {
             shapes.push((format!("lexical.{kind}.{part}"), vec![size]));
         }
         shapes.push((format!("trees.{kind}.value"), vec![TREE[0].len()]));
@@ -243,6 +296,7 @@ fn write_heads(path: &Path) {
                     .iter_mut()
                     .for_each(|value| *value = value.abs() + 0.5);
             }
+            adjust(&name, &mut values);
             let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             (name, (Dtype::F32, shape, bytes))
         })

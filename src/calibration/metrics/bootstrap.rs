@@ -65,15 +65,15 @@ pub(super) fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
 }
 
 /// ChaCha8, whose stream is the same on every platform and in every version.
-pub(super) struct Random(ChaCha8Rng);
+pub(in crate::calibration) struct Random(ChaCha8Rng);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::calibration) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
     /// Uniform from 0 up to but not including 1.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(in crate::calibration) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
@@ -119,5 +119,58 @@ impl Resampler {
     /// How often a cluster was drawn last.
     pub(super) fn times(&self, cluster: u32) -> f64 {
         self.drawn[cluster as usize]
+    }
+}
+
+/// The mean of a number that each record has, with its interval from 1,000 resamples. `clusters`
+/// numbers the cluster of each record from 0 on, without gaps.
+#[must_use]
+pub fn mean_by_cluster(values: &[f64], clusters: &[u32], seed: u64) -> Estimate {
+    const RESAMPLES: usize = 1_000;
+    let mean = |weights: Option<&[f64]>| {
+        let weight = |index: usize| weights.map_or(1.0, |weights| weights[index]);
+        let (mut sum, mut count) = (0.0, 0.0);
+        for (index, value) in values.iter().enumerate() {
+            sum += weight(index) * value;
+            count += weight(index);
+        }
+        (count > 0.0).then(|| sum / count)
+    };
+    let mut resampler = Resampler::new(clusters.to_vec());
+    let mut random = Random::new(seed);
+    let mut weights = vec![0.0; values.len()];
+    let mut resampled = Vec::new();
+    if resampler.is_meaningful() {
+        for _ in 0..RESAMPLES {
+            resampler.draw(&mut random, &mut weights);
+            resampled.extend(mean(Some(&weights)));
+        }
+    }
+    Estimate::new(mean(None), resampled, RESAMPLES, Interval::Percentile)
+}
+
+/// Records dealt into folds by cluster, so that no cluster is in two.
+#[derive(Debug)]
+pub(in crate::calibration) struct Folds(Vec<usize>);
+
+impl Folds {
+    pub(in crate::calibration) fn new(clusters: &[u32], folds: usize, seed: u64) -> Self {
+        let count = clusters.iter().max().map_or(0, |&last| last as usize + 1);
+        let mut order: Vec<usize> = (0..count).collect();
+        let mut random = Random::new(seed);
+        for last in (1..count).rev() {
+            order.swap(last, random.below(last + 1));
+        }
+        Self(
+            clusters
+                .iter()
+                .map(|&c| order[c as usize] % folds)
+                .collect(),
+        )
+    }
+
+    /// The fold of a record.
+    pub(in crate::calibration) fn of(&self, record: usize) -> usize {
+        self.0[record]
     }
 }

@@ -1,13 +1,23 @@
 //! Carrying out the commands of code actions.
 
+use super::super::actions::Reviewed;
 use super::super::actions::{ActionRequest, Done, Order, What, offered};
-use super::super::document::{Changed, Document};
 use super::super::event::Reply;
+use super::looks::Urgency;
 use super::*;
 use crate::change::{Base, FileChange, LineKind, Patch};
 use crate::review::{EntryId, HunkId, Ignored, Label, Mark, Place, ReviewError, Scope, now};
 use serde_json::json;
 use tower_lsp::lsp_types::CodeActionOrCommand;
+
+/// What there is to act on.
+struct ChangedFile<'a> {
+    config: &'a Config,
+    reviewed: &'a Reviewed,
+    change: &'a FileChange,
+    task: Option<&'a str>,
+    verdict: Option<&'a Verdict>,
+}
 
 /// Writes what the user said; runs where it may wait for the disk.
 type Saying = Box<dyn FnOnce(&Reviews) -> Result<(), ReviewError> + Send>;
@@ -40,12 +50,35 @@ impl Actor {
         let _ = reply.send(answer);
     }
 
-    fn changed_document(&self, path: &Path) -> Result<(&Document, &Changed), String> {
-        let document = self.documents.get(path).ok_or("the file is not open")?;
-        match &document.standing {
-            Standing::Changed(changed) => Ok((document, changed)),
-            _ => Err("the file has no scored changes".into()),
-        }
+    /// The change of a file that is open, or on the list of its repository.
+    fn changed_file(&self, path: &Path) -> Result<ChangedFile<'_>, String> {
+        let Some(document) = self.documents.get(path) else {
+            let mut listed = self
+                .surveys
+                .values()
+                .filter_map(|survey| survey.listed(path));
+            let (listing, file) = listed.next().ok_or("the file is neither open nor listed")?;
+            return Ok(ChangedFile {
+                config: &listing.config,
+                reviewed: &file.reviewed,
+                change: file.change().ok_or("the file has no changes to score")?,
+                task: listing.task.as_deref(),
+                verdict: file.score.verdict(),
+            });
+        };
+        let Standing::Changed(changed) = &document.standing else {
+            return Err("the file has no scored changes".into());
+        };
+        Ok(ChangedFile {
+            config: &document.config,
+            reviewed: &document.reviewed,
+            change: &changed.change,
+            task: changed.task.as_deref(),
+            verdict: match &changed.score {
+                Scoring::Done(verdict) => Some(verdict),
+                _ => None,
+            },
+        })
     }
 
     fn rescore(&mut self, path: &Path) -> Result<Value, String> {
@@ -60,11 +93,16 @@ impl Actor {
             return Ok(Value::Null);
         };
         changed.score = Scoring::Waiting(job);
+        document.touched = job;
+        let rank = rank(document);
+        let Standing::Changed(changed) = &document.standing else {
+            return Ok(Value::Null);
+        };
         let request = request(&changed.change, changed.task.as_deref());
         self.show_lens(path);
-        self.put_off_workspaces();
+        self.make_room();
         let (events, path) = (self.events.clone(), path.to_owned());
-        engine.submit_afresh(slot(&path), request, move |result| {
+        engine.submit_afresh(slot(&path), rank, request, move |result| {
             drop(events.send(Event::Scored { path, job, result }));
         });
         Ok(Value::Null)
@@ -72,9 +110,8 @@ impl Actor {
 
     /// The diff as the command's result, for clients that can show it, and what is in it in words.
     fn show_diff(&self, path: &Path) -> Result<Value, String> {
-        let (document, changed) = self.changed_document(path)?;
-        let change = &changed.change;
-        let base = Base::parse(&document.config.base).to_string();
+        let ChangedFile { config, change, .. } = self.changed_file(path)?;
+        let base = Base::parse(&config.base).to_string();
         let count = |kind| -> usize { change.hunks.iter().map(|hunk| hunk.count(kind)).sum() };
         let text = format!(
             "{}: {} lines added and {} removed in {} hunks against {base}",
@@ -89,8 +126,13 @@ impl Actor {
     }
 
     fn saying(&self, path: &Path, what: &What) -> Result<Saying, String> {
-        let (document, changed) = self.changed_document(path)?;
-        let change = &changed.change;
+        let ChangedFile {
+            config,
+            reviewed,
+            change,
+            task,
+            verdict,
+        } = self.changed_file(path)?;
         let find = |id: &HunkId| {
             change
                 .hunks
@@ -98,7 +140,7 @@ impl Actor {
                 .position(|hunk| HunkId::of(change, hunk) == *id)
                 .ok_or("the hunk has changed meanwhile")
         };
-        let place = |id: &HunkId| Place::new(&document.reviewed.root, change.path(), id.clone());
+        let place = |id: &HunkId| Place::new(&reviewed.root, change.path(), id.clone());
         let patch = |index: usize| {
             let hunks = change.hunks.get(index).cloned().into_iter().collect();
             let file = FileChange {
@@ -121,10 +163,8 @@ impl Actor {
                 Box::new(move |reviews| reviews.unignore(&id).map(drop))
             }
             What::Mark { label, hunk } => {
-                let Scoring::Done(verdict) = &changed.score else {
-                    return Err("the file is not scored yet".into());
-                };
-                let verdict = self.judge.judge_again(verdict, document.config.prior);
+                let verdict = verdict.ok_or("the file is not scored yet")?;
+                let verdict = self.judge.judge_again(verdict, config.prior);
                 let index = hunk.as_ref().map(find).transpose()?;
                 let score = index.and_then(|index| verdict.hunks.get(index));
                 let score = score.unwrap_or(&verdict.patch);
@@ -140,7 +180,7 @@ impl Actor {
                     scope: scope_of(hunk.as_ref()),
                     label: *label,
                     patch: index.map_or_else(whole, patch),
-                    task: changed.task.as_deref().map(Into::into),
+                    task: task.map(Into::into),
                     probability: score.probability,
                     logit: score.logit,
                     model: verdict.model.clone(),
@@ -173,6 +213,7 @@ impl Actor {
     pub(super) fn reviewed(&mut self, done: Done) {
         if done.result.is_ok() {
             self.look_at(&done.path, Urgency::Now);
+            self.touch_surveys();
             if let Some(notice) = done.notice {
                 self.outbox.show(MessageType::INFO, notice);
             }

@@ -5,7 +5,7 @@ use super::super::tasks::Place;
 use super::super::workspace::{Question, ScoreReply, Sight, look, slot};
 use super::{Actor, EngineSlot};
 use crate::change::repository_places;
-use crate::scoring::{ScoreError, Verdict};
+use crate::scoring::{Rank, ScoreError, Verdict};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,8 +34,10 @@ impl Actor {
         }
     }
 
-    /// Files go first: what is computed for a repository as a whole is put off.
-    pub(super) fn put_off_workspaces(&self) {
+    /// What is open goes first: what is computed for a repository as a whole, or for a list, is
+    /// put off.
+    pub(super) fn make_room(&self) {
+        self.put_off_surveys();
         if let EngineSlot::Running(engine) = &self.engine {
             for (root, _) in self
                 .workspaces
@@ -47,12 +49,15 @@ impl Actor {
         }
     }
 
-    /// Forgets the repositories of which no document is open and nobody waits for the score.
+    /// Forgets the repositories of which no document is open and no list is watched, unless
+    /// somebody waits for the score.
     pub(super) fn drop_workspaces(&mut self) {
-        let documents = &self.documents;
+        let (documents, surveys) = (&self.documents, &self.surveys);
         self.workspaces.retain(|root, space| {
             let is_open = |path: &Option<PathBuf>| path.as_deref() == Some(root);
-            !space.replies.is_empty() || documents.values().any(|doc| is_open(&doc.repository))
+            !space.replies.is_empty()
+                || surveys.get(root).is_some_and(|survey| survey.watched)
+                || documents.values().any(|doc| is_open(&doc.repository))
         });
     }
 
@@ -159,14 +164,19 @@ impl Actor {
             return self.tell_workspace(&root, Ok((&sight, Some(&verdict))));
         }
         let events = self.events.clone();
-        engine.submit(slot(&root), sight.request.clone(), move |result| {
-            drop(events.send(Event::WorkspaceScored {
-                root,
-                job,
-                sight,
-                result,
-            }));
-        });
+        engine.submit(
+            slot(&root),
+            Rank::default(),
+            sight.request.clone(),
+            move |result| {
+                drop(events.send(Event::WorkspaceScored {
+                    root,
+                    job,
+                    sight,
+                    result,
+                }));
+            },
+        );
     }
 
     pub(super) fn workspace_scored(

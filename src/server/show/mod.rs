@@ -3,11 +3,14 @@
 //! Invariant: the same state gives the same picture. This module must not send anything.
 
 mod diagnostics;
+mod hints;
 mod hover;
 mod lens;
+pub(super) mod report;
 mod runs;
 
 pub(super) use diagnostics::{diagnostics, is_low_score};
+pub(super) use hints::{Hint, hints};
 pub(super) use hover::hover;
 pub(super) use lens::{lens, summary, title};
-pub(super) use runs::touched_hunk;
+pub(super) use runs::{changed_runs, touched_hunk};

@@ -8,7 +8,7 @@ use tower_lsp::lsp_types::Range;
 
 /// The runs of added lines of the new text, first and last line each, 1-based, from top to bottom.
 /// For a pure deletion the line after it, or the last line. Never empty, never a context line.
-pub(super) fn changed_runs(hunk: &Hunk, new_line_count: u32) -> Vec<(u32, u32)> {
+pub(in crate::server) fn changed_runs(hunk: &Hunk, new_line_count: u32) -> Vec<(u32, u32)> {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     let mut next = hunk.new.start + u32::from(hunk.new.lines == 0);
     for line in &hunk.lines {

@@ -6,11 +6,7 @@ use tower_lsp::lsp_types::TextDocumentContentChangeEvent;
 
 /// Applies one change. Positions outside the text are clamped and swapped ends put in order, as
 /// editors' own libraries do.
-pub(in crate::server) fn apply(
-    text: &mut String,
-    change: &TextDocumentContentChangeEvent,
-    encoding: Encoding,
-) {
+pub fn apply(text: &mut String, change: &TextDocumentContentChangeEvent, encoding: Encoding) {
     let Some(range) = change.range else {
         text.clone_from(&change.text);
         return;

@@ -4,7 +4,7 @@ use tower_lsp::lsp_types::{ClientCapabilities, PositionEncodingKind};
 
 /// How `Position::character` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Encoding {
+pub enum Encoding {
     /// Bytes.
     Utf8,
     /// 16-bit units: characters outside the basic plane count twice.

@@ -9,7 +9,7 @@ mod encoding;
 mod git_lines;
 mod position;
 
-pub(super) use edit::apply;
-pub(super) use encoding::Encoding;
+pub use edit::apply;
+pub use encoding::Encoding;
 pub(super) use git_lines::GitLines;
 pub(super) use position::{offset_of, position_of};

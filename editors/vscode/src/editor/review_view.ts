@@ -1,0 +1,227 @@
+/** The Patch review view: repositories if there are several, files, hunks; lowest score first. */
+
+import path from 'node:path';
+import * as vscode from 'vscode';
+import {
+  band,
+  type ChangedFile,
+  type Changes,
+  countToCheck,
+  filesByScore,
+  type Hunk,
+  hunksByScore,
+} from '../core/changes';
+import { fileNote, hunkNote, percent, plural, progress, terms } from '../core/words';
+import type { Repositories } from './repositories';
+import type { Session } from './session';
+
+export const VIEW = 'diffidence.review';
+
+export type Node = RepositoryNode | FileNode | HunkNode;
+export interface RepositoryNode {
+  kind: 'repository';
+  changes: Changes;
+}
+export interface FileNode {
+  kind: 'file';
+  changes: Changes;
+  file: ChangedFile;
+}
+export interface HunkNode {
+  kind: 'hunk';
+  changes: Changes;
+  file: ChangedFile;
+  hunk: Hunk;
+}
+
+export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposable {
+  private readonly changed = new vscode.EventEmitter<undefined>();
+  private readonly view: vscode.TreeView<Node>;
+  private readonly subscriptions: vscode.Disposable[];
+
+  /** What the tree shows, to leave it alone while nothing is new: rows under a mouse stay. */
+  private shown = '';
+
+  readonly onDidChangeTreeData = this.changed.event;
+
+  constructor(
+    private readonly session: Session,
+    private readonly repositories: Repositories,
+  ) {
+    this.view = vscode.window.createTreeView(VIEW, {
+      treeDataProvider: this,
+      showCollapseAll: true,
+    });
+    this.subscriptions = [
+      this.view,
+      this.changed,
+      repositories.onDidChange(() => this.update()),
+      session.onDidChangeState(() => this.update()),
+    ];
+    this.update();
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.subscriptions).dispose();
+  }
+
+  /** Shows the view with the file of `uri` selected, if it is changed. */
+  async reveal(uri: vscode.Uri): Promise<void> {
+    await vscode.commands.executeCommand(`${VIEW}.focus`);
+    const node = this.files().find((node) => vscode.Uri.parse(node.file.uri).fsPath === uri.fsPath);
+    if (node !== undefined) {
+      await this.view.reveal(node, { select: true, focus: true, expand: true });
+    }
+  }
+
+  getChildren(node?: Node): Node[] {
+    switch (node?.kind) {
+      case undefined: {
+        const repositories = this.repositoryNodes();
+        return repositories.length > 1 ? repositories : repositories.flatMap(fileNodes);
+      }
+      case 'repository':
+        return fileNodes(node);
+      case 'file':
+        return hunksByScore(node.file.hunks).map((hunk) => ({ ...node, kind: 'hunk', hunk }));
+      case 'hunk':
+        return [];
+    }
+  }
+
+  getParent(node: Node): Node | undefined {
+    switch (node.kind) {
+      case 'repository':
+        return undefined;
+      case 'file':
+        return this.repositoryNodes().length > 1
+          ? { kind: 'repository', changes: node.changes }
+          : undefined;
+      case 'hunk':
+        return { kind: 'file', changes: node.changes, file: node.file };
+    }
+  }
+
+  getTreeItem(node: Node): vscode.TreeItem {
+    switch (node.kind) {
+      case 'repository':
+        return repositoryItem(node, this.repositories.probability(node.changes.root));
+      case 'file':
+        return fileItem(node);
+      case 'hunk':
+        return hunkItem(node);
+    }
+  }
+
+  private repositoryNodes(): RepositoryNode[] {
+    return this.repositories.all().map((changes) => ({ kind: 'repository', changes }));
+  }
+
+  private files(): FileNode[] {
+    return this.repositoryNodes().flatMap(fileNodes);
+  }
+
+  private update(): void {
+    const all = this.repositories.all();
+    const low = all.reduce((sum, changes) => sum + countToCheck(changes.files), 0);
+    this.view.badge =
+      low > 0 ? { value: low, tooltip: `${plural(low, 'hunk')} to check` } : undefined;
+    const isRunning = this.session.state.kind !== 'stopped' && this.session.state.kind !== 'off';
+    const problems = isRunning && all.length === 0 ? this.repositories.problems() : [];
+    // With several repositories each tells its own; an empty view has a text of its own.
+    const only = all.length === 1 && all[0]?.files.length ? all[0] : undefined;
+    const common = only ? [sentence(terms(only))] : [];
+    this.view.message = [progress(all) ?? [], common, problems].flat().join(' · ');
+    const isPutOff = all.some((changes) => changes.postponed > 0);
+    void vscode.commands.executeCommand('setContext', 'diffidence.postponed', isPutOff);
+    void vscode.commands.executeCommand('setContext', 'diffidence.view', this.empty(all));
+    const scores = all.map(({ root }) => this.repositories.probability(root));
+    const shown = JSON.stringify([all, scores]);
+    if (shown !== this.shown) {
+      this.shown = shown;
+      this.changed.fire(undefined);
+    }
+  }
+
+  /** Why the view is empty, for the text that stands there then. */
+  private empty(all: Changes[]): string {
+    const { kind } = this.session.state;
+    if (kind === 'off' || kind === 'stopped') {
+      return kind;
+    }
+    if (all.length > 0) {
+      return 'clean';
+    }
+    return this.repositories.complete ? 'nothing' : 'starting';
+  }
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function fileNodes({ changes }: RepositoryNode): FileNode[] {
+  return filesByScore(changes.files).map((file) => ({ kind: 'file', changes, file }));
+}
+
+function repositoryItem({ changes }: RepositoryNode, probability?: number): vscode.TreeItem {
+  const { Expanded } = vscode.TreeItemCollapsibleState;
+  const item = new vscode.TreeItem(path.basename(changes.root), Expanded);
+  item.id = changes.root;
+  const low = countToCheck(changes.files);
+  const notes = [
+    probability === undefined ? '' : percent(probability),
+    changes.files.length === 0 ? 'no changes' : low > 0 ? `${low} to check` : '',
+    terms(changes),
+  ];
+  item.description = notes.filter((note) => note !== '').join(' · ');
+  item.iconPath = new vscode.ThemeIcon('repo');
+  item.tooltip = changes.root;
+  item.contextValue = 'repository';
+  return item;
+}
+
+function fileItem({ changes, file }: FileNode): vscode.TreeItem {
+  const { None, Expanded, Collapsed } = vscode.TreeItemCollapsibleState;
+  const low = countToCheck([file]);
+  const isNotable = low > 0 || file.hunks.some((hunk) => hunk.ignored);
+  const state = file.hunks.length === 0 ? None : isNotable ? Expanded : Collapsed;
+  const item = new vscode.TreeItem(path.posix.basename(file.path), state);
+  // VS Code keeps what is folded by id; a file that turns out to be notable unfolds.
+  item.id = `${changes.root}\n${file.path}\n${isNotable ? 'notable' : ''}`;
+  item.resourceUri = vscode.Uri.parse(file.uri);
+  item.iconPath = vscode.ThemeIcon.File;
+  item.description = fileNote(file);
+  const renamed = file.oldPath === undefined ? '' : `\nfrom ${file.oldPath}`;
+  item.tooltip = `${file.path}${renamed}\n${fileNote(file)}`;
+  item.contextValue = `file.${file.state}`;
+  if (file.hunks.length === 0 && file.status !== 'deleted') {
+    item.command = { command: 'vscode.open', title: 'Open', arguments: [item.resourceUri] };
+  }
+  return item;
+}
+
+function hunkItem({ changes, file, hunk }: HunkNode): vscode.TreeItem {
+  const score = hunk.probability === undefined ? '…' : percent(hunk.probability);
+  const item = new vscode.TreeItem(`${score}  ${hunk.preview || '(blank lines)'}`);
+  item.id = `${changes.root}\n${file.path}\n${hunk.id}\n${hunk.line}`;
+  item.description = hunkNote(hunk);
+  item.iconPath = hunkIcon(hunk);
+  item.contextValue = hunk.ignored ? 'hunk.ignored' : 'hunk';
+  item.command = { command: 'diffidence.openHunk', title: 'Open', arguments: [{ file, hunk }] };
+  item.tooltip =
+    hunk.probability === undefined
+      ? `${file.path}:${hunk.line + 1}`
+      : `${score} likely correct\n${file.path}:${hunk.line + 1}`;
+  return item;
+}
+
+function hunkIcon(hunk: Hunk): vscode.ThemeIcon {
+  if (hunk.ignored) {
+    return new vscode.ThemeIcon('eye-closed');
+  }
+  const colour = band(hunk);
+  return colour === undefined
+    ? new vscode.ThemeIcon('circle-outline')
+    : new vscode.ThemeIcon('circle-filled', new vscode.ThemeColor(`diffidence.${colour}Score`));
+}

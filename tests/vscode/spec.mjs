@@ -1,0 +1,437 @@
+/**
+ * What a user of VS Code sees, from the packaged extension down to the server's process. Ends with
+ * the number of checks, and with an error and a picture at the first that fails.
+ */
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually, Repo, Stage } from './stage.mjs';
+
+const root = process.env.DIFFIDENCE_ROOT;
+const server = process.env.DIFFIDENCE;
+const shots = join(root, 'target/screenshots');
+/** Scores low what adds the word `bad`, and all else high. */
+const TINY = {
+  'diffidence.model': join(process.env.DIFFIDENCE_TOOLS, 'tiny-bundle'),
+  'diffidence.debounceMs': 100,
+};
+
+const stage = await Stage.open({ vsix: process.env.DIFFIDENCE_VSIX, shots });
+let passed = 0;
+
+async function check(what, run) {
+  const begin = performance.now();
+  try {
+    await run();
+  } catch (error) {
+    await stage.page?.screenshot({ path: join(shots, 'failed.png') });
+    console.error(`FAILED: ${what}\n${error.stack}\nsee ${join(shots, 'failed.png')}`);
+    console.error(await extensionLog().catch(() => ''));
+    await stage.close();
+    process.exit(1);
+  }
+  passed += 1;
+  console.log(`ok ${what} (${((performance.now() - begin) / 1000).toFixed(1)} s)`);
+}
+
+const VIEW = '[id="workbench.view.extension.diffidence"]';
+const lens = () => stage.texts('.codelens-decoration').then((all) => all.join(' '));
+const status = () =>
+  stage.texts('.statusbar-item[id$="diffidence.score"]').then((all) => all.join(' ').trim());
+const tree = () => stage.texts(`${VIEW} .monaco-list-row`);
+const toasts = () => stage.texts('.notification-toast').then((all) => all.join(' '));
+const gutter = () => stage.page.locator('.cgmr[class*="TextEditorDecorationType"]');
+const eventuallyLens = (pattern) => eventually('lens', lens, (text) => pattern.test(text));
+const eventuallyStatus = (pattern) => eventually('status', status, (text) => pattern.test(text));
+const eventuallyTree = (wanted) => eventually('tree', tree, wanted);
+const matches = (pattern) => (rows) => rows.some((row) => pattern.test(row));
+
+/** `line:character-line:character message` of each diagnostic of the extension. */
+const diagnostics = (file) =>
+  stage.inside(
+    (vscode, file) =>
+      vscode.languages
+        .getDiagnostics(vscode.Uri.file(file))
+        .filter(({ source, code }) => source === 'diffidence' && (code.value ?? code) === 'low-score')
+        .map(({ range: { start, end } }) => `${start.line}:${start.character}-${end.line}:${end.character}`)
+        .join(' '),
+    file,
+  );
+const eventuallyDiagnostics = (file, wanted) =>
+  eventually('diagnostics', () => diagnostics(file), (text) => text === wanted);
+
+const replace = (file, before, after) =>
+  stage.inside(
+    async (vscode, file, before, after) => {
+      const document = await vscode.workspace.openTextDocument(vscode.Uri.file(file));
+      const at = document.getText().indexOf(before);
+      const range = new vscode.Range(document.positionAt(at), document.positionAt(at + before.length));
+      const edit = new vscode.WorkspaceEdit();
+      edit.replace(document.uri, range, after);
+      return vscode.workspace.applyEdit(edit);
+    },
+    file,
+    before,
+    after,
+  );
+const save = () => stage.inside((vscode) => vscode.workspace.saveAll());
+const text = (file) =>
+  stage.inside(
+    async (vscode, file) => (await vscode.workspace.openTextDocument(vscode.Uri.file(file))).getText(),
+    file,
+  );
+const pid = () =>
+  stage.inside((vscode) => vscode.extensions.getExtension('diffidence.diffidence').exports?.pid() ?? 0);
+const set = (key, value) =>
+  stage.inside((vscode, key, value) => vscode.workspace.getConfiguration().update(key, value, true), key, value);
+
+function extensionLog() {
+  const find = ['-c', `find ${stage.folder}/data/logs -name "*Diffidence*.log" | sort | xargs cat`];
+  return Promise.resolve(execFileSync('sh', find, { encoding: 'utf8' }).slice(-6000));
+}
+
+async function palette(command) {
+  const input = stage.page.locator('.quick-input-widget input').first();
+  const first = stage.page.locator('.quick-input-list .monaco-list-row').first();
+  // What happens in the window may take the palette away.
+  await eventually(`the palette with ${command}`, async () => {
+    await stage.command('workbench.action.showCommands');
+    await input.fill(`>${command}`, { timeout: 2000 });
+    return (await first.textContent({ timeout: 2000 })).includes(command);
+  });
+  await stage.page.keyboard.press('Enter');
+}
+
+/** Clicks one of the buttons that a row of the tree shows under the mouse. */
+async function clickAction(row, title) {
+  const line = stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: row }).first();
+  // Rows may change places under the mouse.
+  await eventually(`${title} on ${row}`, async () => {
+    await line.hover({ timeout: 1000 });
+    await line.locator(`.action-label[aria-label^="${title}"]`).click({ timeout: 1000 });
+    return true;
+  });
+}
+
+const review = (...args) =>
+  JSON.parse(
+    execFileSync(server, ['review', 'list', '--format', 'json', ...args], { env: stage.env, encoding: 'utf8' }),
+  );
+
+/** A few files as they were and as they are, for pictures. */
+function sample(when) {
+  const folder = new URL(`sample/${when}/`, import.meta.url);
+  const names = ['shop/prices.py', 'shop/basket.py', 'tests/test_prices.py'];
+  return Object.fromEntries(names.map((name) => [name, readFileSync(new URL(name, folder), 'utf8')]));
+}
+
+const twelve = Array.from({ length: 12 }, (_, n) => `line ${n + 1}`);
+const numbered = (changes) => `${twelve.map((line, n) => changes[n] ?? line).join('\n')}\n`;
+const EDITED = { 1: 'a bad idea', 9: 'a fine idea' };
+const ODD = 'dir with spaces/naïve ☃ ü.txt';
+
+const repo = new Repo(join(stage.folder, 'first'), {
+  'a.txt': numbered({}),
+  [ODD]: numbered({}),
+  'same.txt': 'same\n',
+});
+repo.write('a.txt', numbered(EDITED));
+repo.write(ODD, numbered({ 4: 'bad: not open' }));
+const a = repo.path('a.txt');
+const odd = repo.path(ODD);
+
+stage.configure(TINY);
+await check('a repository with edits: the view lists them, open or not', async () => {
+  await stage.show(repo.folder);
+  const activation = await eventually('activation', () =>
+    stage.inside((vscode) => vscode.extensions.getExtension('diffidence.diffidence')?.exports?.activationMs),
+  );
+  console.log(`activation: ${activation.toFixed(1)} ms`);
+  assert.ok(activation < 1000);
+  await eventuallyStatus(/\d+% · 2 to check/);
+  await stage.page.locator('.statusbar-item[id$="diffidence.score"]').click();
+  const rows = await eventuallyTree((rows) => rows.length === 5);
+  assert.match(rows.join('\n'), /a\.txt.*1 to check/);
+  assert.match(rows.join('\n'), /naïve ☃ ü\.txt.*1 to check/);
+  assert.match(rows.join('\n'), /\d+% {2}a bad idea.*line 2 · \+1 −1/);
+});
+
+await check('an open file: lens, diagnostic, hover, gutter, language status', async () => {
+  await stage.edit(a);
+  await eventuallyLens(/\d+% likely correct · 1 of 2 hunks to check/);
+  await eventuallyDiagnostics(a, '1:0-1:10');
+  const hover = await stage.inside(async (vscode, file) => {
+    const at = new vscode.Position(1, 3);
+    const uri = vscode.Uri.file(file);
+    const hovers = await vscode.commands.executeCommand('vscode.executeHoverProvider', uri, at);
+    return hovers.flatMap(({ contents }) => contents.map(({ value }) => value)).join('\n');
+  }, a);
+  assert.match(hover, /likely correct\*\* \(this hunk\)/);
+  await eventually('gutter', () => gutter().count(), (n) => n === 2);
+  await set('diffidence.decorations', false);
+  await eventually('no gutter', () => gutter().count(), (n) => n === 0);
+  await set('diffidence.decorations', true);
+  await eventually('gutter', () => gutter().count(), (n) => n === 2);
+});
+
+await check('a click in the view leads to the hunk, and so do the commands', async () => {
+  const place = () =>
+    stage.inside((vscode) => {
+      const { document, selection } = vscode.window.activeTextEditor;
+      return `${document.uri.path.split('/').at(-1)}:${selection.active.line}`;
+    });
+  const eventuallyAt = (wanted) => eventually('place', place, (at) => at === wanted);
+  await stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: 'bad: not open' }).click();
+  await eventuallyAt('naïve ☃ ü.txt:4');
+  await eventuallyLens(/· 1 hunk to check/);
+  await palette('Diffidence: Next Low-Scoring Hunk');
+  await eventuallyAt('a.txt:1');
+  await palette('Diffidence: Next Low-Scoring Hunk');
+  await eventuallyAt('naïve ☃ ü.txt:4');
+  await palette('Diffidence: Previous Low-Scoring Hunk');
+  await eventuallyAt('a.txt:1');
+});
+
+await check('the report is copied as Markdown', async () => {
+  await palette('Diffidence: Copy Report as Markdown');
+  const report = await eventually(
+    'clipboard',
+    () => stage.page.evaluate(() => navigator.clipboard.readText()),
+    (text) => text.startsWith('### Diffidence'),
+  );
+  assert.match(report, /^### Diffidence: 2 hunks to check\n\n2 changed files in `first`, against HEAD/);
+  assert.match(report, /\| \d+% \| `a\.txt:2` \| `a bad idea` \|/);
+});
+
+await check('a task is shown "with task", and taken back', async () => {
+  await stage.edit(a);
+  const input = stage.page.locator('.quick-input-widget input').first();
+  await palette('Diffidence: Set Task Description');
+  await eventually('input', () => input.getAttribute('placeholder'), (text) => text?.startsWith('Such as'));
+  await stage.page.keyboard.type('Make all lines better');
+  await stage.page.keyboard.press('Enter');
+  await eventuallyLens(/with task/);
+  await eventually('view', () => stage.texts(`${VIEW} .message`), matches(/^Against HEAD \(.*\) · with task$/));
+  await palette('Diffidence: Set Task Description');
+  await eventually('input', () => input.inputValue(), (text) => text === 'Make all lines better');
+  await input.fill('');
+  await stage.page.keyboard.press('Enter');
+  await eventually('lens', lens, (text) => text.includes('likely correct') && !text.includes('with task'));
+});
+
+await check('mark wrong: stored, exported', async () => {
+  assert.equal(review().marks.length, 0);
+  await clickAction('a bad idea', 'Mark as Wrong');
+  const { marks } = await eventually('marks', review, ({ marks }) => marks.length === 1);
+  assert.equal(marks[0].label, 'wrong');
+  assert.equal(marks[0].path, 'a.txt');
+  assert.match(marks[0].patch, /a bad idea/);
+  // Of a file that no editor shows.
+  await stage.command('workbench.action.closeAllEditors');
+  await clickAction('bad: not open', 'Mark as Correct');
+  await eventually('marks', review, ({ marks }) => marks.length === 2);
+  await stage.edit(a);
+});
+
+await check('ignore, and stop ignoring', async () => {
+  await clickAction('a bad idea', 'Ignore Hunk');
+  await eventuallyDiagnostics(a, '');
+  await eventuallyLens(/1 ignored/);
+  await eventuallyTree(matches(/a bad idea.*ignored/));
+  await eventuallyStatus(/· 1 to check/);
+  await clickAction('a bad idea', 'Stop Ignoring Hunk');
+  await eventuallyDiagnostics(a, '1:0-1:10');
+  await eventuallyStatus(/· 2 to check/);
+  await eventuallyTree((rows) => /^a\.txt/.test(rows[0]));
+});
+
+await check('the diff is shown, and a hunk is put back', async () => {
+  await clickAction(/^a\.txt/, 'Show Diff against Base');
+  const diff = () => stage.inside((vscode) => vscode.window.activeTextEditor?.document.getText());
+  await eventually('diff', diff, (text) => text?.includes('+a bad idea'));
+  await clickAction('a fine idea', 'Revert Hunk to Base');
+  await eventually('text', () => text(a), (text) => text === numbered({ 1: EDITED[1] }));
+  assert.equal(repo.read('a.txt'), numbered(EDITED));
+  await eventuallyTree((rows) => !matches(/a fine idea/)(rows));
+});
+
+await check('unsaved edits: scored as they stand, and fixed ones clear', async () => {
+  await stage.edit(a, 1);
+  await eventuallyLens(/· unsaved/);
+  await stage.page.locator('.view-line', { hasText: 'a bad idea' }).click();
+  await stage.page.keyboard.press('End');
+  await stage.page.keyboard.type(' 😀 bad');
+  await eventuallyTree(matches(/a bad idea 😀 bad/));
+  await eventuallyDiagnostics(a, '1:0-1:17');
+  assert.equal(repo.read('a.txt'), numbered(EDITED));
+  await replace(a, 'a bad idea 😀 bad', 'line 2');
+  await eventuallyDiagnostics(a, '');
+  await eventually('lens', lens, (text) => text === '');
+  await save();
+  await eventuallyTree((rows) => !matches(/^a\.txt/)(rows));
+  await eventuallyStatus(/· 1 to check/);
+});
+
+await check('a commit in a terminal clears everything within a second', async () => {
+  await replace(a, 'line 5', 'bad again');
+  await save();
+  await eventuallyLens(/· 1 hunk to check/);
+  await eventuallyTree((rows) => rows.length === 4);
+  repo.commit();
+  const begin = performance.now();
+  const took = () => Math.round(performance.now() - begin);
+  const times = await Promise.all([
+    eventually('lens', lens, (text) => text === '').then(took),
+    eventually('diagnostics', () => diagnostics(a), (text) => text === '').then(took),
+    eventuallyTree((rows) => rows.length === 0).then(took),
+    eventuallyStatus(/no changes/).then(took),
+  ]);
+  const [forLens, forDiagnostics, forTree, forStatus] = times;
+  console.log(`after the commit: lens ${forLens} ms, diagnostics ${forDiagnostics} ms, view ${forTree} ms, status ${forStatus} ms`);
+  await eventually('view', () => stage.texts(`${VIEW} .welcome-view`), matches(/No changes to score/));
+});
+
+await check('CRLF and emoji: the right columns', async () => {
+  const crlf = '// 😀 café\r\nlet x = "😀";\r\nlast\r\n';
+  repo.write('crlf.txt', crlf);
+  repo.git('-c', 'core.autocrlf=false', 'add', 'crlf.txt');
+  repo.commit();
+  await stage.edit(repo.path('crlf.txt'));
+  const line = 'let x = "😀 bad 👩‍🚀";';
+  await replace(repo.path('crlf.txt'), 'let x = "😀";', line);
+  // Both count UTF-16 units, and neither the carriage return.
+  await eventuallyDiagnostics(repo.path('crlf.txt'), `1:0-1:${line.length}`);
+  await eventuallyLens(/· 1 hunk to check · unsaved/);
+  await replace(repo.path('crlf.txt'), '😀 bad 👩‍🚀', '😀');
+  await eventually('lens', lens, (text) => text === '');
+  await save();
+  assert.equal(repo.read('crlf.txt'), crlf);
+});
+
+await check('a killed server is started again', async () => {
+  await stage.edit(a);
+  await replace(a, 'line 3', 'bad before the crash');
+  await eventuallyLens(/· 1 hunk to check/);
+  const before = await pid();
+  process.kill(before, 'SIGKILL');
+  await eventually('another server', pid, (now) => now > 0 && now !== before);
+  await eventuallyLens(/· 1 hunk to check/);
+  await eventuallyDiagnostics(a, '2:0-2:20');
+  await eventuallyStatus(/1 to check/);
+});
+
+await check('repeated crashes: said, nothing stale is left, and a restart helps', async () => {
+  for (let last = 0, n = 0; n < 4; n += 1) {
+    last = await eventually('a server', pid, (now) => now > 0 && now !== last);
+    process.kill(last, 'SIGKILL');
+  }
+  await eventually('message', toasts, (text) => /Diffidence stopped: its server ended 5 times within 3 minutes/.test(text));
+  await eventuallyStatus(/stopped/);
+  assert.equal(await diagnostics(a), '');
+  assert.deepEqual(await tree(), []);
+  await stage.page.locator('.notification-toast a', { hasText: 'Restart' }).click();
+  await eventuallyStatus(/1 to check/);
+  await eventuallyDiagnostics(a, '2:0-2:20');
+});
+
+await check('another base is chosen and shown', async () => {
+  await palette('Diffidence: Choose Base');
+  const list = stage.page.locator('.quick-input-list .monaco-list-row');
+  await eventually('branches', () => list.allTextContents(), matches(/main/));
+  await stage.page.keyboard.type('HEAD~1');
+  await stage.page.keyboard.press('Enter');
+  await eventuallyLens(/against HEAD~1/);
+  await save();
+  await stage.command('workbench.action.closeAllEditors');
+});
+
+await check('the doctor and the log can be read', async () => {
+  await palette('Diffidence: Run Doctor');
+  const shown = () => stage.inside((vscode) => vscode.window.activeTextEditor?.document.getText());
+  await eventually('doctor', shown, (text) => /^program\n +version +0\.\d+\.\d+/.test(text ?? ''));
+  await palette('Diffidence: Show Log');
+  await eventually('log', () => stage.texts('.panel .view-line'), (lines) => lines.length > 0);
+  await stage.command('workbench.action.closePanel');
+});
+
+await check('a program of another version is refused with its version', async () => {
+  const fake = join(stage.folder, 'old-diffidence');
+  writeFileSync(fake, '#!/bin/sh\necho diffidence 9.9.9\n');
+  chmodSync(fake, 0o755);
+  await set('diffidence.server.path', fake);
+  await eventually('message', toasts, (text) => /old-diffidence is version 9\.9\.9; this extension needs 0\.1/.test(text));
+  await eventuallyStatus(/stopped/);
+  await set('diffidence.server.path', null);
+  await eventuallyStatus(/to check|nothing low/);
+});
+
+await check('two roots: each with its own changes', async () => {
+  const second = new Repo(join(stage.folder, 'second'), { 'b.txt': numbered({}) });
+  second.write('b.txt', numbered({ 2: 'bad in the second' }));
+  repo.git('checkout', '-q', '-f', '.');
+  repo.write('a.txt', numbered({ 6: 'fine in the first' }));
+  const workspace = join(stage.folder, 'both.code-workspace');
+  writeFileSync(workspace, JSON.stringify({ folders: [{ path: 'first' }, { path: 'second' }] }));
+  await stage.show(workspace);
+  await stage.edit(second.path('b.txt'));
+  await eventuallyStatus(/1 to check/);
+  await stage.edit(a);
+  await eventuallyStatus(/nothing low/);
+  await stage.command('diffidence.review.focus');
+  const rows = await eventuallyTree((rows) => rows.length >= 5);
+  assert.match(rows[0], /^first.*against HEAD/);
+  assert.match(rows.join('\n'), /second.*1 to check/);
+  await eventuallyTree(matches(/bad in the second/));
+});
+
+await check('the bundled model, in pictures', async () => {
+  const shop = new Repo(join(stage.folder, 'shop'), sample('before'));
+  for (const [name, text] of Object.entries(sample('after'))) {
+    shop.write(name, text);
+  }
+  for (const [theme, name] of [
+    ['light', 'Default Light Modern'],
+    ['dark', 'Default Dark Modern'],
+  ]) {
+    stage.configure({ 'workbench.colorTheme': name, 'diffidence.minScore': 0.45 });
+    await stage.show(shop.folder);
+    await stage.command('diffidence.review.focus');
+    await stage.edit(shop.path('shop/prices.py'), 11);
+    await eventuallyLens(/\d+% likely correct/);
+    await eventuallyStatus(/\d+% · /);
+    await eventuallyTree((rows) => rows.length >= 5);
+    await eventually('gutter', () => gutter().count(), (n) => n > 0);
+    await eventually('no progress', () => stage.texts('.notification-toast'), (all) => all.length === 0);
+    await stage.picture(`review-${theme}`, { x: 0, y: 35, width: 1040, height: 420 });
+    const line = stage.page.locator('.view-line', { hasText: 'return round' }).first();
+    await line.hover({ position: { x: 60, y: 8 } });
+    const hover = stage.page.locator('.monaco-hover:visible', { hasText: 'likely correct' }).first();
+    await hover.waitFor();
+    const box = await hover.boundingBox();
+    await stage.picture(`hover-${theme}`, { x: 350, y: Math.max(35, box.y - 90), width: 690, height: box.height + 170 });
+  }
+});
+
+await check('the bundled model, in a workspace that is not trusted', async () => {
+  const evil = new Repo(join(stage.folder, 'untrusted'), sample('before'));
+  const marker = join(stage.folder, 'was-run');
+  const program = evil.path('evil');
+  evil.write('evil', `#!/bin/sh\ntouch ${marker}\necho diffidence 0.1.0\n`);
+  chmodSync(program, 0o755);
+  evil.write('.vscode/settings.json', JSON.stringify({ 'diffidence.server.path': program, 'diffidence.model': '/nowhere' }));
+  evil.commit();
+  const file = 'shop/prices.py';
+  evil.write(file, sample('after')[file]);
+  stage.configure({ 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' });
+  await stage.show(evil.folder);
+  assert.equal(await stage.inside((vscode) => vscode.workspace.isTrusted), false);
+  await stage.edit(evil.path(file));
+  await eventuallyLens(/\d+% likely correct/);
+  await eventuallyStatus(/\d+% · /);
+  assert.throws(() => readFileSync(marker), { code: 'ENOENT' });
+});
+
+await stage.close();
+console.log(`${passed} checks passed`);
