@@ -97,9 +97,18 @@ mod tests {
         let hunk = Hunk {
             old: range,
             new: range,
-            lines: [" a", "-if x == 1 {", "+if x != 1 {", "+more", " b", "-gone", " c", "+a a"]
-                .map(line)
-                .into(),
+            lines: [
+                " a",
+                "-if x == 1 {",
+                "+if x != 1 {",
+                "+more",
+                " b",
+                "-gone",
+                " c",
+                "+a a",
+            ]
+            .map(line)
+            .into(),
         };
         let mut edits = Edits::default();
         edits.hunk(&hunk);

@@ -112,7 +112,11 @@ pub(super) fn summaries(patch: &Patch, scores: &[LineScores]) -> Vec<[f64; LINE_
         lines.sort_by(|a, b| b.total_cmp(a));
         let line = |rank: usize| lines.get(rank).copied().unwrap_or(NONE);
         // The highest of the other hunks: its own may be the highest of all.
-        let rival = if highest == Some(total) { second } else { highest };
+        let rival = if highest == Some(total) {
+            second
+        } else {
+            highest
+        };
         [
             total,
             scores.hunk,
@@ -124,7 +128,11 @@ pub(super) fn summaries(patch: &Patch, scores: &[LineScores]) -> Vec<[f64; LINE_
             rival.map_or(0.0, |rival| total - rival),
         ]
     };
-    patch.hunks().zip(scores.iter().zip(&totals)).map(of_hunk).collect()
+    patch
+        .hunks()
+        .zip(scores.iter().zip(&totals))
+        .map(of_hunk)
+        .collect()
 }
 
 /// The logarithm of the sum of the exponentials.
@@ -148,7 +156,11 @@ struct Around<'a> {
 impl<'a> Around<'a> {
     fn new(hunk: &'a Hunk, hunks_with: &'a HashMap<Term<'a>, usize>) -> Self {
         let mut lines_with = HashMap::new();
-        for line in hunk.lines.iter().filter(|line| line.kind == LineKind::Added) {
+        for line in hunk
+            .lines
+            .iter()
+            .filter(|line| line.kind == LineKind::Added)
+        {
             for term in terms_of_line(&line.text).collect::<HashSet<_>>() {
                 *lines_with.entry(term).or_insert(0) += 1;
             }
@@ -222,7 +234,11 @@ impl Features {
 
     /// Puts a feature of a name and words, with spaces between.
     fn words(&mut self, name: Fnv, words: &[&str]) {
-        self.put(words.iter().fold(name, |hash, word| hash.char(' ').text(word)));
+        self.put(
+            words
+                .iter()
+                .fold(name, |hash, word| hash.char(' ').text(word)),
+        );
     }
 
     fn line(&mut self, lines: &[Line], at: usize, around: &Around<'_>, replaced: Option<&str>) {
@@ -230,7 +246,10 @@ impl Features {
         let (kind, text) = (line.kind, line.text.as_str());
         let named = |name: &str| Fnv::new().char(marker(kind)).text(name);
         let words: Vec<&str> = tokens(text).collect();
-        let kinds: Vec<&str> = words.iter().map(|word| around.kind_of(kind, word)).collect();
+        let kinds: Vec<&str> = words
+            .iter()
+            .map(|word| around.kind_of(kind, word))
+            .collect();
         let mut ends = vec!["^"];
         ends.extend(&kinds);
         ends.push("$");
@@ -274,7 +293,8 @@ impl Features {
         });
         let same = |other: Option<&Line>| {
             let stripped = text.trim_matches(is_space);
-            !words.is_empty() && other.is_some_and(|line| line.text.trim_matches(is_space) == stripped)
+            !words.is_empty()
+                && other.is_some_and(|line| line.text.trim_matches(is_space) == stripped)
         };
         for (name, other) in [("same p", before), ("same q", after)] {
             if same(other) {
@@ -334,7 +354,10 @@ impl Features {
         let left = left.unwrap_or("^");
         let change = format!("{} > {}", gone.join(" "), come.join(" "));
         let kinds = |kind, words: &[&str]| -> String {
-            let kinds: Vec<&str> = words.iter().map(|word| around.kind_of(kind, word)).collect();
+            let kinds: Vec<&str> = words
+                .iter()
+                .map(|word| around.kind_of(kind, word))
+                .collect();
             kinds.join(" ")
         };
         let coarse = format!(
@@ -376,7 +399,11 @@ fn replaced(lines: &[Line]) -> HashMap<usize, &str> {
     let mut pairs = HashMap::new();
     let mut start = 0;
     for run in lines.split_inclusive(|line| line.kind == LineKind::Context) {
-        let of = |kind| (start..).zip(run).filter(move |(_, line)| line.kind == kind);
+        let of = |kind| {
+            (start..)
+                .zip(run)
+                .filter(move |(_, line)| line.kind == kind)
+        };
         let removed = of(LineKind::Removed).map(|(_, line)| line.text.as_str());
         pairs.extend(of(LineKind::Added).map(|(at, _)| at).zip(removed));
         start += run.len();

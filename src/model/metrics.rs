@@ -201,7 +201,8 @@ impl<'a> Tally<'a> {
         self.scratch_files += usize::from(new && scratch);
         self.depth = self.depth.max(path.matches('/').count());
         self.folders.insert(folder);
-        self.path_words.extend(tokens(path).filter(|word| is_identifier(word)));
+        self.path_words
+            .extend(tokens(path).filter(|word| is_identifier(word)));
         let stem = stem(path);
         self.named_stems += usize::from(problem.words.contains(stem));
         self.named_paths += usize::from(problem.text.contains(path));
@@ -271,7 +272,9 @@ impl<'a> Tally<'a> {
         let (added, removed, context) = (&self.added, &self.removed, &self.context);
         let common = added.words.intersection(&removed.words).count();
         let either = added.words.len() + removed.words.len() - common;
-        let known = identifiers(&added.words).filter(|word| self.is_old(word)).count();
+        let known = identifiers(&added.words)
+            .filter(|word| self.is_old(word))
+            .count();
         let named = self.stems.iter().any(|stem| problem.words.contains(stem));
         vec![
             log(self.files),
@@ -310,7 +313,10 @@ impl<'a> Tally<'a> {
     fn places_and_lines(&self) -> Vec<f64> {
         let lines = self.added.lines;
         let of = |set: &HashSet<&str>, length: usize| {
-            let found = self.stripped.iter().filter(|text| longer(text, length) && set.contains(**text));
+            let found = self
+                .stripped
+                .iter()
+                .filter(|text| longer(text, length) && set.contains(**text));
             share(found.count(), lines)
         };
         let sides = self.added.brackets.iter().zip(&self.removed.brackets);
@@ -352,15 +358,26 @@ impl<'a> Tally<'a> {
         let (added, removed) = (&self.added.words, &self.removed.words);
         let in_added = names(added);
         let in_old = self.old_names();
-        let new: HashSet<&str> = in_added.iter().copied().filter(|word| !self.is_old(word)).collect();
-        let parts = |words: &mut dyn Iterator<Item = &str>| -> HashSet<String> { words.flat_map(subwords).collect() };
+        let new: HashSet<&str> = in_added
+            .iter()
+            .copied()
+            .filter(|word| !self.is_old(word))
+            .collect();
+        let parts = |words: &mut dyn Iterator<Item = &str>| -> HashSet<String> {
+            words.flat_map(subwords).collect()
+        };
         let new_parts = parts(&mut new.iter().copied());
-        let old_parts = parts(&mut identifiers(&self.removed.words).chain(identifiers(&self.context.words)));
+        let old_parts =
+            parts(&mut identifiers(&self.removed.words).chain(identifiers(&self.context.words)));
         let path_parts = parts(&mut self.path_words.iter().copied());
-        let both = |a: &HashSet<String>, b: &HashSet<String>| share(a.intersection(b).count(), a.len());
-        let lost = |words: &HashSet<&str>| words.iter().filter(|word| !added.contains(**word)).count();
+        let both =
+            |a: &HashSet<String>, b: &HashSet<String>| share(a.intersection(b).count(), a.len());
+        let lost =
+            |words: &HashSet<&str>| words.iter().filter(|word| !added.contains(**word)).count();
         let is_old = |word: &str| is_identifier(word) && self.is_old(word);
-        let among = |words: &HashSet<&str>, inside: &dyn Fn(&str) -> bool| words.iter().filter(|word| inside(word)).count();
+        let among = |words: &HashSet<&str>, inside: &dyn Fn(&str) -> bool| {
+            words.iter().filter(|word| inside(word)).count()
+        };
         let code = &problem.code;
         let anywhere = |word: &str| added.contains(word) || self.is_old(word);
         vec![

@@ -37,7 +37,8 @@ pub(super) fn subwords(word: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut before = '_';
     for c in word.chars() {
-        let hump = c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit());
+        let hump =
+            c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit());
         if c == '_' || hump {
             parts.push(String::new());
         }

@@ -133,7 +133,10 @@ mod tests {
         ];
         let trees = trees(&[0, 5], &nodes).unwrap();
         let check = |features: [f64; 2], expect: f64| {
-            assert!((trees.sum(&features) - expect).abs() < 1e-12, "{features:?}");
+            assert!(
+                (trees.sum(&features) - expect).abs() < 1e-12,
+                "{features:?}"
+            );
         };
         check([0.0, 0.5], 1.25);
         check([-1.0, 0.6], 2.25);
@@ -144,7 +147,8 @@ mod tests {
     #[test]
     fn trees_that_point_outside_are_refused() {
         let leaf = (-1, 0, 1.0);
-        let refused = |roots: &[i32], nodes: &[(i32, i32, f32)]| assert!(trees(roots, nodes).is_err());
+        let refused =
+            |roots: &[i32], nodes: &[(i32, i32, f32)]| assert!(trees(roots, nodes).is_err());
         refused(&[1], &[leaf]);
         refused(&[-1], &[leaf]);
         refused(&[0], &[(2, 2, 0.0), leaf, leaf]);

@@ -28,17 +28,21 @@ pub(super) const GROUPS: usize = 22;
 pub(super) fn group(token: &str) -> Option<usize> {
     let group = match token {
         // Failing.
-        "abort" | "assert" | "bail" | "expect" | "panic" | "raise" | "throw" | "throws" | "unwrap" => 0,
+        "abort" | "assert" | "bail" | "expect" | "panic" | "raise" | "throw" | "throws"
+        | "unwrap" => 0,
         // Null.
-        "NULL" | "None" | "Option" | "Optional" | "Some" | "nil" | "null" | "nullptr" | "undefined" => 1,
+        "NULL" | "None" | "Option" | "Optional" | "Some" | "nil" | "null" | "nullptr"
+        | "undefined" => 1,
         // Imports.
         "from" | "import" | "include" | "require" | "use" | "using" => 2,
         // Definitions.
-        "class" | "def" | "enum" | "fn" | "func" | "function" | "impl" | "interface" | "struct" | "trait" => 3,
+        "class" | "def" | "enum" | "fn" | "func" | "function" | "impl" | "interface" | "struct"
+        | "trait" => 3,
         // Logic.
         "!" | "&" | "and" | "not" | "or" | "|" => 4,
         // Checks.
-        "contains" | "get" | "getattr" | "hasattr" | "in" | "instanceof" | "is_empty" | "is_none" | "is_some" | "isinstance" | "len" | "typeof" => 5,
+        "contains" | "get" | "getattr" | "hasattr" | "in" | "instanceof" | "is_empty"
+        | "is_none" | "is_some" | "isinstance" | "len" | "typeof" => 5,
         // Selves.
         "Self" | "self" | "super" | "this" => 6,
         // Returns.
