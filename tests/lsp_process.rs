@@ -159,6 +159,7 @@ fn a_remembered_score_is_shown_after_a_restart_without_the_model() {
     second.until_lens(&other, |title| {
         title.is_some_and(|title| title.contains("trunk.gguf"))
     });
+    second.receive(|message| message["params"]["state"] == "degraded");
     assert_eq!(states(&second), ["idle", "loading", "degraded"]);
     second.goodbye();
 }

@@ -248,7 +248,14 @@ fn fields_of_the_manifest() {
         &["`heads.hunk.hidden`"],
     );
     check("/lexical/buckets", json!(0), &["`lexical.buckets`"]);
-    check("/lexical/metrics", json!(31), &["`lexical.metrics`"]);
+    for field in ["metrics", "surroundings", "line_numbers"] {
+        let name = format!("`lexical.{field}`");
+        check(
+            &format!("/lexical/{field}"),
+            json!(31),
+            &[&name, "another version"],
+        );
+    }
 }
 
 #[test]
@@ -285,6 +292,35 @@ fn shapes_that_differ_from_the_manifest() {
         json!(2048),
         &["heads.safetensors", "`lexical.patch.idf`"],
     );
+}
+
+/// Trees whose nodes point outside would read what is not there or never end.
+#[test]
+fn trees_that_point_outside() {
+    let bundle = TinyBundle::new();
+    let sound = bundle.read("heads.safetensors");
+    let header: Value = {
+        let (length, rest) = sound.split_first_chunk().unwrap();
+        serde_json::from_slice(&rest[..u64::from_le_bytes(*length) as usize]).unwrap()
+    };
+    let start = 8 + u64::from_le_bytes(sound[..8].try_into().unwrap()) as usize;
+    let check = |tensor: &str, value: i32| {
+        let at = header[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+        let mut broken = sound.clone();
+        broken[start + at..start + at + 4].copy_from_slice(&value.to_le_bytes());
+        bundle.write("heads.safetensors", &broken);
+        bundle.rehash();
+        refused(&bundle, &["heads.safetensors", "`trees.hunk`"]);
+    };
+    for value in [-1, 4, i32::MAX, i32::MIN] {
+        check("trees.hunk.roots", value);
+    }
+    for value in [-2, 137, i32::MAX, i32::MIN] {
+        check("trees.hunk.feature", value);
+    }
+    for value in [-1, 0, 1, 4, i32::MAX] {
+        check("trees.hunk.right", value);
+    }
 }
 
 #[test]

@@ -8,8 +8,11 @@
 
 use diffidence::change::Patch;
 use diffidence::model::window::Windows;
-use diffidence::model::{Bundle, Cancel, Judgement, ModelError, RewardModel, TrunkHeads, render};
+use diffidence::model::{
+    Bundle, Cancel, Judgement, ModelError, PatchBranches, RewardModel, TrunkHeads, render,
+};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 #[derive(Deserialize)]
@@ -29,9 +32,7 @@ struct Expected {
     windows: Vec<Vec<u32>>,
     hunk_ends: Vec<Option<(usize, usize)>>,
     metrics: Vec<f64>,
-    text_logit: f64,
-    metrics_logit: f64,
-    trunk_logit: f64,
+    branches: BTreeMap<String, f64>,
     patch_logit: f64,
     hunks: Vec<ExpectedHunk>,
     truncated: bool,
@@ -42,7 +43,8 @@ struct Expected {
 struct ExpectedHunk {
     trunk: Option<f64>,
     text: f64,
-    metrics: f64,
+    lines: f64,
+    trees: f64,
     logit: f64,
 }
 
@@ -120,14 +122,31 @@ fn check_logits(id: &str, got: &Judgement, expected: &Expected) -> f64 {
         assert!(exact, "{id}: metric {index}: {got}, not {expected}");
     }
     let (branches, logit) = &got.patch;
-    close("text logit", branches.text, expected.text_logit);
-    close("metrics logit", branches.metrics, expected.metrics_logit);
-    close("trunk logit", branches.trunk.unwrap(), expected.trunk_logit);
+    let branches = match *branches {
+        PatchBranches::Described {
+            trunk,
+            text,
+            metrics,
+            trees,
+        } => vec![
+            ("metrics", metrics),
+            ("text", text),
+            ("trees", trees),
+            ("trunk", trunk),
+        ],
+        PatchBranches::Bare { text, trees } => vec![("text", text), ("trees", trees)],
+    };
+    assert_eq!(branches.len(), expected.branches.len(), "{id}");
+    for ((name, got), (same, expected)) in branches.iter().zip(&expected.branches) {
+        assert_eq!(name, same, "{id}");
+        close(name, *got, *expected);
+    }
     close("patch logit", logit.get(), expected.patch_logit);
     assert_eq!(got.hunks.len(), expected.hunks.len(), "{id}: hunks");
     for ((branches, logit), expected) in got.hunks.iter().zip(&expected.hunks) {
         close("hunk text logit", branches.text, expected.text);
-        close("hunk metrics logit", branches.metrics, expected.metrics);
+        close("hunk lines", branches.lines, expected.lines);
+        close("hunk trees logit", branches.trees, expected.trees);
         close("hunk logit", logit.get(), expected.logit);
         assert_eq!(branches.trunk.is_some(), expected.trunk.is_some(), "{id}");
         if let (Some(got), Some(expected)) = (branches.trunk, expected.trunk) {

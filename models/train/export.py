@@ -18,6 +18,15 @@ LANGUAGES = [
     "c", "cpp", "csharp", "go", "java", "javascript", "kotlin", "php", "python", "ruby", "rust", "swift", "typescript",
 ]  # fmt: skip
 TRUNK = CONFIG["trunk"]
+EMBEDDING = gguf.GGMLQuantizationType.Q4_1
+
+
+def embedding():
+    """The token embedding as the bundle stores it: (4-bit blocks, their values)."""
+    reader = gguf.GGUFReader(path("DIFFIDENCE_GGUF"))
+    t = next(t for t in reader.tensors if t.name == "token_embd.weight")
+    raw = gguf.quants.quantize(gguf.quants.dequantize(t.data, t.tensor_type), EMBEDDING)
+    return raw, np.array(gguf.quants.dequantize(raw, EMBEDDING), dtype=np.float32)
 
 
 def write_trunk(source, target, layers):
@@ -77,8 +86,10 @@ def untrained():
 
 def stored(tensors):
     """As they are on disk: f16 for the large lexical tables, f32 for the rest."""
-    half = lambda name: name.startswith("lexical.") and not name.endswith("bias")
-    return {n: np.ascontiguousarray(v, np.float16 if half(n) else np.float32) for n, v in tensors.items()}
+    half = lambda name: (name.startswith("lexical.") and not name.endswith("bias")) or name.startswith("lines.")
+    whole = lambda name: name.startswith("trees.") and not name.endswith("value")
+    kind = lambda name: np.float16 if half(name) else np.int32 if whole(name) else np.float32
+    return {n: np.ascontiguousarray(v, kind(n)) for n, v in tensors.items()}
 
 
 def main():
@@ -131,7 +142,7 @@ def main():
         "max_windows": TRUNK["max_windows"],
         "readouts": TRUNK["readouts"],
         "heads": {k: {"pools": CONFIG["heads"][f"{k}_pools"], "hidden": hidden[k]} for k in ("patch", "hunk")},
-        "lexical": {"buckets": CONFIG["lexical"]["buckets"], "metrics": CONFIG["lexical"]["metrics"]},
+        "lexical": CONFIG["lexical"],
     }
     (BUNDLE / "bundle.json").write_text(json.dumps(bundle, indent=2) + "\n")
     for file in sorted(BUNDLE.iterdir()):

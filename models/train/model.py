@@ -9,8 +9,10 @@ from safetensors.numpy import load_file
 
 import diff
 import features
+import lines
 from common import BUNDLE, load_tokenizer
 from render import render
+from trees import total
 from trunk import Trunk, pool
 
 
@@ -33,15 +35,17 @@ class Model:
         h = np.array([0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in h])
         return float(t[f"head.{kind}.2.weight"][0] @ h + t[f"head.{kind}.2.bias"][0])
 
-    def lexical(self, kind, files, problem):
-        """(text logit, metrics logit, metrics) of files, for the patch or one hunk."""
-        t = self.t
-        table = lambda part: t[f"lexical.{kind}.{part}"]
-        text = features.text_logit(features.counts(files), table("idf"), table("weight"), table("bias")[0])
-        values = features.metrics(files, problem)
-        m = {part: t[f"metrics.{kind}.{part}"].astype(np.float64) for part in ("mean", "scale", "weight", "bias")}
-        logit = float(((np.array(values) - m["mean"]) / m["scale"]) @ m["weight"] + m["bias"][0])
-        return text, logit, values
+    def text(self, kind, counted):
+        table = lambda part: self.t[f"lexical.{kind}.{part}"]
+        return features.text_logit(counted, table("idf"), table("weight"), table("bias")[0])
+
+    def linear(self, values):
+        m = {part: self.t[f"metrics.patch.{part}"].astype(np.float64) for part in ("mean", "scale", "weight", "bias")}
+        return float(((np.array(values) - m["mean"]) / m["scale"]) @ m["weight"] + m["bias"][0])
+
+    def trees(self, kind, values):
+        parts = {part: self.t[f"trees.{kind}.{part}"] for part in ("roots", "feature", "right", "value")}
+        return float(total(parts, np.array([values], dtype=np.float64))[0])
 
     def score(self, patch, problem=None):
         files = diff.parse(patch)
@@ -51,17 +55,30 @@ class Model:
         readouts = self.bundle["readouts"]
         states = [self.trunk.forward(torch.tensor([w.ids]), readouts)[:, 0].numpy() for w in r.windows]
         patch_pools, hunk_pools, read = pool(r, states)
-        trunk = self.head("patch", patch_pools)
-        text, metrics_logit, values = self.lexical("patch", files, problem)
-        c = self.t["fusion.patch"].astype(np.float64)
-        logit = float(c[0] * trunk + c[1] * text + c[2] * metrics_logit + c[3])
-        out = dict(rendered=r, metrics=values, text=text, metrics_logit=metrics_logit, trunk=trunk, logit=logit, hunks=[])
+        described = features.Problem(problem)
+        values = features.metrics(files, described)
+        counted = features.counts(files)
+        out = dict(rendered=r, metrics=values, hunks=[])
+        if described.text:
+            branches = dict(
+                trunk=self.head("patch", patch_pools), text=self.text("patch", counted),
+                metrics=self.linear(values), trees=self.trees("patch", values),
+            )  # fmt: skip
+            c = self.t["fusion.patch"].astype(np.float64)
+        else:
+            branches = dict(text=self.text("bare", counted), trees=self.trees("bare", values))
+            c = self.t["fusion.bare"].astype(np.float64)
+        out |= dict(branches=branches, logit=float(c[:-1] @ list(branches.values()) + c[-1]))
         c, absent = self.t["fusion.hunk"].astype(np.float64), float(self.t["fusion.hunk_trunk_mean"][0])
+        summed = lines.summaries(files, lines.scores(files, self.t["lines.hunk.weight"].astype(np.float64)))
+        around = features.surroundings(files)
         each = [features.only(f, h) for f in files for h in f.hunks]
         for n, file in enumerate(each):
-            h_trunk = self.head("hunk", hunk_pools[n]) if read[n] else None
-            h_text, h_metrics, _ = self.lexical("hunk", [file], problem)
-            used = absent if h_trunk is None else h_trunk
-            fused = float(c[0] * used + c[1] * h_text + c[2] * h_metrics + c[3] + c[4] * logit)
-            out["hunks"].append(dict(trunk=h_trunk, text=h_text, metrics=h_metrics, logit=fused))
+            trunk = self.head("hunk", hunk_pools[n]) if read[n] else None
+            text = self.text("hunk", features.counts([file]))
+            numbers = list(features.metrics([file], described)) + list(around[n]) + list(summed[n])
+            trees = self.trees("hunk", numbers)
+            first = absent if trunk is None else trunk
+            fused = float(c @ [first, text, summed[n][0], trees, 1.0, out["logit"]])
+            out["hunks"].append(dict(trunk=trunk, text=text, lines=summed[n][0], trees=trees, logit=fused))
         return out

@@ -1,8 +1,9 @@
-"""Plants one defect into one added line of a patch, by token rules that suit most languages.
+"""Plants defects into added lines of a patch, by token rules that suit most languages.
 
-The hunk that gets it is labelled 0, its siblings 1. The rules are those of mutation testing and of
-BugLab (Allamanis et al. 2021): wrong operator, condition, constant, variable, argument order, or a
-line lost or doubled.
+A hunk that gets one is labelled 0, its siblings 1. The rules are those of mutation testing and of
+BugLab (Allamanis et al. 2021): wrong operator, condition, constant, variable, call, argument order, off by
+one, or lines lost, doubled or out of order. The rule `HELD_OUT` is never trained on: it tests whether what was
+learnt is more than this planter's habits.
 """
 
 import re
@@ -15,6 +16,10 @@ CODE = tuple(
 )
 LOOKS_LIKE_CODE = re.compile(r"[=({\[;]|\b(return|break|continue|if|else)\b.*[:;]?$")
 
+DEFINES = re.compile(r"\b(def|fn|func|function|class|struct|interface)\b")
+STRING = re.compile(r"\"[^\"\\\\]{1,40}\"|'[^'\\\\]{2,40}'")
+STATEMENT = re.compile(r"\s*[\w.:&*>\[\]\-]+( = |\(| \+= |\.).*[);\w\]]$")
+COMPOUND = re.compile(r"\s*(if|for|while|def|fn|class|else|elif|switch|match|func|function|public|private|return)\b")
 SKIP_LINE = re.compile(r"\s*(import|from|use|using|package|#include|require|export \*|@)\b|^\s*[\[\](){};,]*\s*$")
 WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 KEYWORDS = set(
@@ -60,8 +65,8 @@ def swapped_text(code, pairs):
             at = code.find(old, at + 1)
 
 
-def edits_of_line(line, nearby):
-    """(rule, new line or None when the line is dropped) for every site in an added line."""
+def edits_of_line(line, nearby, called_nearby, strings):
+    """(rule, new line) for every site in an added line."""
     code = code_part(line)
     tail = line[len(code) :]
     for rule, pairs in SWAPS.items():
@@ -74,15 +79,26 @@ def edits_of_line(line, nearby):
         if word in WORD_SWAPS:
             yield "opposite", code[:a] + WORD_SWAPS[word] + code[b:] + tail
         called = code[b : b + 1] in ("(", "!", ":", "<", "=") or code[b : b + 2] == " =" or code[b : b + 4] == " := "
+        alike = lambda other: other != word and other[0].islower() == word[0].islower() and other.isupper() == word.isupper()
         if word not in KEYWORDS and not called and len(word) > 1 and a > 0:
-            for other in nearby:
-                if other != word and other[0].islower() == word[0].islower() and other.isupper() == word.isupper():
-                    yield "variable", code[:a] + other + code[b:] + tail
+            for other in filter(alike, nearby):
+                yield "variable", code[:a] + other + code[b:] + tail
+        if word not in KEYWORDS and code[b : b + 1] == "(" and not DEFINES.search(code):
+            for other in filter(alike, called_nearby):
+                yield "call", code[:a] + other + code[b:] + tail
     for m in re.finditer(r"(?<![\w.])\d{1,4}(?![\w.])", code):
         if outside_strings(code, m.start()):
             n = int(m.group())
             for value in {n + 1, max(n - 1, 0), 0, n * 10} - {n}:
                 yield "constant", code[: m.start()] + str(value) + code[m.end() :] + tail
+    for m in re.finditer(r"[\[(](\w+)[\])]|(?:len|length|size|count)\b(?:\(\w*\))?(?! ?[-+])", code):
+        if outside_strings(code, m.start()) and not DEFINES.search(code):
+            at = m.end(1) if m.group(1) and not m.group(1).isdigit() else m.end() if not m.group(1) else None
+            for sign in ("+", "-") if at else ():
+                yield "off_by_one", code[:at] + f" {sign} 1" + code[at:] + tail
+    for m in re.finditer(r" [-+] 1\b", code):
+        if outside_strings(code, m.start()):
+            yield "off_by_one", code[: m.start()] + code[m.end() :] + tail
     for m in re.finditer(r"(?<![\w)\]])!(?=[A-Za-z_(])|\bnot (?=\w)", code):
         if outside_strings(code, m.start()) and " is not" not in code[max(0, m.start() - 3) : m.end()]:
             yield "negation", code[: m.start()] + code[m.end() :] + tail
@@ -93,62 +109,111 @@ def edits_of_line(line, nearby):
     for m in re.finditer(r" (&&|\|\||and|or) [\w.!()\[\]'\" =<>]+?(?=\)? ?[:{]$)", code):
         yield "dropped_condition", code[: m.start()] + code[m.end() :] + tail
     for m in re.finditer(r"\(([\w.&*\"']+), ([\w.&*\"']+)([,)])", code):
-        if m.group(1) != m.group(2) and m.group(1) not in ("self", "&self", "this", "cls") and not re.search(r"\b(def|fn|func|function)\b", code):
+        if m.group(1) != m.group(2) and m.group(1) not in ("self", "&self", "this", "cls") and not DEFINES.search(code):
             yield "arguments", code[: m.start()] + f"({m.group(2)}, {m.group(1)}{m.group(3)}" + code[m.end() :] + tail
+    for m in STRING.finditer(code):
+        for other in strings:
+            if other != m.group():
+                yield "string", code[: m.start()] + other + code[m.end() :] + tail
     if re.search(r"\bawait ", code):
         yield "dropped_word", code.replace("await ", "", 1) + tail
     if code.rstrip().endswith("?;"):
         yield "dropped_word", code.rstrip()[:-2] + ";" + tail
     if m := re.match(r"(\s*)return (?=\w)", code):
         yield "dropped_word", m.group(1) + code[m.end() :] + tail
-    if re.match(r"\s*(break|continue|return)\b.*;?$", code):
-        yield "dropped_line", None
-    if re.match(r"\s*[\w.:&*>\[\]\-]+( = |\(| \+= |\.).*[);\w\]]$", code) and not re.match(r"\s*(if|for|while|def|fn|class|else|elif|switch|match|func|function|public|private)\b", code):
-        yield "dropped_line", None
-        yield "doubled_line", line
+
+
+def is_statement(line):
+    code = code_part(line)
+    return bool(STATEMENT.match(code)) and not COMPOUND.match(code)
+
+
+def indentation(line):
+    return line[: len(line) - len(line.lstrip())]
 
 
 def edits_of_hunk(hunk):
-    """rule -> list of (line number, new line or None) in a hunk."""
-    words = sorted({w for _, text in hunk.lines for w in WORD.findall(code_part(text)) if w not in KEYWORDS and len(w) > 1})
-    n_added = sum(kind == "+" for kind, _ in hunk.lines)
+    """rule -> list of (line number, lines taken out, lines put in) in a hunk."""
+    codes = [code_part(text) for _, text in hunk.lines]
+    words = sorted({w for code in codes for w in WORD.findall(code) if w not in KEYWORDS and len(w) > 1})
+    calls = sorted({w for code in codes for w in re.findall(r"([A-Za-z_]\w*)\(", code) if w not in KEYWORDS and not DEFINES.search(code)})
+    strings = sorted({w for code in codes for w in STRING.findall(code)})
+    added = [kind == "+" for kind, _ in hunk.lines]
     old = {text.strip() for kind, text in hunk.lines if kind == "-"}
     out = {}
-    for n, (kind, text) in enumerate(hunk.lines):
-        stripped = text.lstrip()
-        if kind != "+" or SKIP_LINE.match(text) or not LOOKS_LIKE_CODE.search(text) or stripped.startswith(COMMENT + ('"', "'")) or len(text) > 300:
+    put = lambda rule, n, taken, lines: out.setdefault(rule, []).append((n, taken, lines))
+    usable = [
+        kind == "+" and not SKIP_LINE.match(text) and bool(LOOKS_LIKE_CODE.search(text))
+        and not text.lstrip().startswith(COMMENT + ('"', "'")) and len(text) <= 300
+        for kind, text in hunk.lines
+    ]  # fmt: skip
+    for n, (_, text) in enumerate(hunk.lines):
+        if not usable[n]:
             continue
-        for rule, new in edits_of_line(text, words):
-            if rule == "dropped_line" and n_added < 2:
-                continue
-            if rule == "doubled_line" or new is None or (new != text and new.strip() not in old):
-                out.setdefault(rule, []).append((n, new))
+        for rule, new in edits_of_line(text, words, calls, strings):
+            if new != text and new.strip() not in old:
+                put(rule, n, 1, [new])
+        if sum(added) > 1 and (is_statement(text) or re.match(r"\s*(break|continue|return)\b.*;?$", code_part(text))):
+            put("dropped_line", n, 1, [])
+        if is_statement(text):
+            put("doubled_line", n, 1, [text, text])
+        if n + 1 < len(added) and usable[n + 1]:
+            after = hunk.lines[n + 1][1]
+            leaves = re.match(r"\s*(return|break|continue|raise|throw)\b", after)
+            if sum(added) > 2 and re.match(r"\s*if\b.*[:)]$", text) and leaves and len(indentation(after)) > len(indentation(text)):
+                put("dropped_guard", n, 2, [])
+            if is_statement(text) and is_statement(after) and indentation(text) == indentation(after) and text != after:
+                put("swapped_lines", n, 2, [after, text])
     return out
 
 
-def plant(files, rng):
-    """(files with a defect, hunk number, rule), or None where no rule applies. `files` is left alone."""
-    places = []
-    number = 0
+HELD_OUT = "swapped_lines"
+
+
+def places(files):
+    """(hunk's number, file, hunk, edits) wherever a rule applies."""
+    number, out = 0, []
     for f, file in enumerate(files):
         code = file.path.lower().endswith(CODE) and not any(t in file.path.lower() for t in TEST)
         for h, hunk in enumerate(file.hunks):
             if code and (edits := edits_of_hunk(hunk)):
-                places.append((number, f, h, edits))
+                out.append((number, f, h, edits))
             number += 1
-    if not places:
+    return out
+
+
+def apply(files, place, rng, rules):
+    """Plants by one of `rules` at a place; returns (rule, line number) or None where none of them applies."""
+    _, f, h, edits = place
+    names = sorted(set(edits) & set(rules) if rules else set(edits) - {HELD_OUT})
+    if not names:
         return None
-    number, f, h, edits = places[rng.integers(len(places))]
-    rule = sorted(edits)[rng.integers(len(edits))]
-    n, new = edits[rule][rng.integers(len(edits[rule]))]
+    rule = names[rng.integers(len(names))]
+    n, taken, lines = edits[rule][rng.integers(len(edits[rule]))]
+    hunk = files[f].hunks[h]
+    hunk.lines[n : n + taken] = [("+", text) for text in lines]
+    hunk.new_lines += len(lines) - taken
+    return rule, n
+
+
+def plant(files, rng, rules=None):
+    """(files with a defect, hunk number, rule), or None where no rule applies. `files` is left alone.
+
+    `rules`: only these; without them all but the one held out.
+    """
+    where = [p for p in places(files) if rules is None and set(p[3]) - {HELD_OUT} or rules and set(p[3]) & set(rules)]
+    if not where:
+        return None
+    place = where[rng.integers(len(where))]
     files = deepcopy(files)
-    lines = files[f].hunks[h].lines
-    if new is None:
-        del lines[n]
-        files[f].hunks[h].new_lines -= 1
-    elif rule == "doubled_line":
-        lines.insert(n, ("+", new))
-        files[f].hunks[h].new_lines += 1
-    else:
-        lines[n] = ("+", new)
-    return files, number, rule
+    rule, _ = apply(files, place, rng, rules)
+    return files, place[0], rule
+
+
+def plant_many(files, rng, share):
+    """(files, {hunk number: line}): about `share` of the hunks that can have one get a defect. For training."""
+    where, files, found = places(files), deepcopy(files), {}
+    for place in where:
+        if rng.random() < share and (made := apply(files, place, rng, None)):
+            found[place[0]] = made[1]
+    return files, found

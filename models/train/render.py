@@ -48,6 +48,7 @@ class Window:
     ids: list
     roles: list
     hunks: list  # index of the hunk (counted over the patch) a token belongs to, -1 for task and headers
+    line_ends: set = field(default_factory=set)  # last tokens of the lines of hunks, where a line was not cut
     filled: bool = False  # holds more than the task
 
 
@@ -98,20 +99,21 @@ def render(files, problem, encode, context=768, task_tokens=128, max_windows=2):
         header = next(encoded)[: context // 4]
         units = []
         for _ in file.hunks:
-            ids, roles = [], []
+            ids, roles, line_ends = [], [], []
             for role in next(roles_of):
                 piece = next(encoded)
                 ids += piece
                 roles += [role] * len(piece)
-            units.append((ids, roles))
-        whole = len(header) + sum(len(ids) for ids, _ in units)
+                line_ends.append(len(ids) - 1)
+            units.append((ids, roles, line_ends))
+        whole = len(header) + sum(len(ids) for ids, _, _ in units)
         if whole > left() and whole <= context - len(task):
             start()
         one_by_one = whole > left()
         if not one_by_one:
             put_header(header)
         has_header = not one_by_one
-        for ids, roles in units:
+        for ids, roles, line_ends in units:
             if one_by_one:
                 need = len(ids) + (0 if has_header else len(header))
                 if need > left() and windows[-1].filled:
@@ -122,7 +124,9 @@ def render(files, problem, encode, context=768, task_tokens=128, max_windows=2):
                     has_header = True
                 if len(ids) > left():
                     ids, roles, truncated = ids[: left()], roles[: left()], True
+            start_of_hunk = len(windows[-1].ids)
             put(ids, roles, number)
+            windows[-1].line_ends.update(start_of_hunk + end for end in line_ends[1:] if end < len(ids))
             ends.append((len(windows) - 1, len(windows[-1].ids) - 1))
             number += 1
     if len(windows) > max_windows:

@@ -3,47 +3,87 @@
 //! Invariant: linear in each logit. A hunk that the trunk did not read gets the mean of the
 //! training data in place of its trunk logit, so that it is judged by the other branches.
 
-/// Logits before they are fused.
+/// Logits of a patch before they are fused.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BranchLogits {
+pub enum PatchBranches {
+    /// With a task description to judge it by.
+    Described {
+        /// The trunk's head.
+        trunk: f64,
+        /// The lexical branch.
+        text: f64,
+        /// The linear model over the change metrics.
+        metrics: f64,
+        /// The trees over the same.
+        trees: f64,
+    },
+    /// Without one.
+    Bare {
+        /// The lexical branch.
+        text: f64,
+        /// The trees over the change metrics.
+        trees: f64,
+    },
+}
+
+/// Logits of a hunk before they are fused.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HunkBranches {
     /// The trunk's head; `None` if no window has the hunk.
     pub trunk: Option<f64>,
     /// The lexical branch.
     pub text: f64,
-    /// The change metrics.
-    pub metrics: f64,
+    /// The line branch; higher means more likely wrong.
+    pub lines: f64,
+    /// The trees over metrics, surroundings and line scores.
+    pub trees: f64,
 }
 
-/// Weights of trunk, text and metrics, and a constant.
+/// Weights of trunk, text, metrics and trees, and a constant; and, for a patch without a task
+/// description, of text and trees, and a constant.
 #[derive(Debug, Clone)]
-pub(super) struct PatchFusion(pub(super) [f64; 4]);
+pub(super) struct PatchFusion {
+    pub(super) described: [f64; 5],
+    pub(super) bare: [f64; 3],
+}
 
-/// The same and the weight of the fused logit of the patch.
+/// Weights of trunk, text, lines and trees, a constant, and the weight of the patch's logit.
 #[derive(Debug, Clone)]
 pub(super) struct HunkFusion {
-    pub(super) weights: [f64; 5],
+    pub(super) weights: [f64; 6],
     /// Stands in for the trunk logit of a hunk that was not read.
     pub(super) unread: f64,
 }
 
 impl PatchFusion {
-    /// The logit of the patch. A patch that is scored has a window, hence a trunk logit.
-    pub(super) fn logit(&self, branches: &BranchLogits) -> f64 {
-        let [trunk, text, metrics, constant] = self.0;
-        trunk * branches.trunk.unwrap_or(0.0)
-            + text * branches.text
-            + metrics * branches.metrics
-            + constant
+    /// The logit of the patch.
+    pub(super) fn logit(&self, branches: &PatchBranches) -> f64 {
+        match *branches {
+            PatchBranches::Described {
+                trunk,
+                text,
+                metrics,
+                trees,
+            } => {
+                let [a, b, c, d, constant] = self.described;
+                a * trunk + b * text + c * metrics + d * trees + constant
+            }
+            PatchBranches::Bare { text, trees } => {
+                let [a, b, constant] = self.bare;
+                a * text + b * trees + constant
+            }
+        }
     }
 }
 
 impl HunkFusion {
     /// The logit of a hunk of a patch with logit `patch`.
-    pub(super) fn logit(&self, branches: &BranchLogits, patch: f64) -> f64 {
-        let [trunk, text, metrics, constant, whole] = self.weights;
+    pub(super) fn logit(&self, branches: &HunkBranches, patch: f64) -> f64 {
+        let [trunk, text, lines, trees, constant, whole] = self.weights;
         trunk * branches.trunk.unwrap_or(self.unread)
             + text * branches.text
-            + metrics * branches.metrics
+            + lines * branches.lines
+            + trees * branches.trees
             + constant
             + whole * patch
     }

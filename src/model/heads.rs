@@ -6,10 +6,14 @@
 
 use super::fusion::{HunkFusion, PatchFusion};
 use super::lexical::Lexical;
+use super::lines::{LINE_NUMBERS, LineModel};
 use super::manifest::{HeadShape, Manifest};
-use super::metrics::MetricsModel;
+use super::metrics::{METRICS, MetricsModel};
+use super::surroundings::SURROUNDINGS;
+use super::trees::{Stored, Trees};
 use candle_core::cpu::erf::erf_f64;
 use half::{bf16, f16};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -49,17 +53,30 @@ pub(super) enum HunkPool {
 pub(super) struct HeadWeights {
     pub(super) readouts: Vec<usize>,
     pub(super) buckets: u32,
-    pub(super) patch: Branches<PatchPool, PatchFusion>,
-    pub(super) hunk: Branches<HunkPool, HunkFusion>,
+    pub(super) patch: PatchWeights,
+    pub(super) hunk: HunkWeights,
 }
 
-/// The branches that judge a patch, or a hunk, and how they are fused.
-pub(super) struct Branches<Pool, Fusion> {
-    pub(super) pools: Vec<Pool>,
+/// The branches that judge a patch, and how they are fused.
+pub(super) struct PatchWeights {
+    pub(super) pools: Vec<PatchPool>,
     pub(super) head: Head,
     pub(super) lexical: Lexical,
     pub(super) metrics: MetricsModel,
-    pub(super) fusion: Fusion,
+    pub(super) trees: Trees,
+    /// Text and trees of a patch without a task description.
+    pub(super) bare: (Lexical, Trees),
+    pub(super) fusion: PatchFusion,
+}
+
+/// The branches that judge a hunk, and how they are fused.
+pub(super) struct HunkWeights {
+    pub(super) pools: Vec<HunkPool>,
+    pub(super) head: Head,
+    pub(super) lexical: Lexical,
+    pub(super) lines: LineModel,
+    pub(super) trees: Trees,
+    pub(super) fusion: HunkFusion,
 }
 
 /// A linear layer, or two with GELU between them.
@@ -95,18 +112,30 @@ impl HeadWeights {
         let file = SafeTensors::deserialize(bytes).map_err(|error| format!("header: {error}"))?;
         let reader = Reader(&file);
         let states = manifest.readouts.len() * manifest.trunk.hidden;
-        let patch = Branches {
+        let buckets = manifest.lexical.buckets;
+        let patch = PatchWeights {
             pools: manifest.heads.patch.pools.clone(),
             head: reader.head("patch", states, &manifest.heads.patch)?,
-            lexical: reader.lexical("patch", manifest.lexical.buckets)?,
-            metrics: reader.metrics("patch", manifest.lexical.metrics)?,
-            fusion: PatchFusion(reader.array("fusion.patch")?),
+            lexical: reader.lexical("patch", buckets)?,
+            metrics: reader.metrics("patch")?,
+            trees: reader.trees("patch", METRICS)?,
+            bare: (
+                reader.lexical("bare", buckets)?,
+                reader.trees("bare", METRICS)?,
+            ),
+            fusion: PatchFusion {
+                described: reader.array("fusion.patch")?,
+                bare: reader.array("fusion.bare")?,
+            },
         };
-        let hunk = Branches {
+        let hunk = HunkWeights {
             pools: manifest.heads.hunk.pools.clone(),
             head: reader.head("hunk", states, &manifest.heads.hunk)?,
-            lexical: reader.lexical("hunk", manifest.lexical.buckets)?,
-            metrics: reader.metrics("hunk", manifest.lexical.metrics)?,
+            lexical: reader.lexical("hunk", buckets)?,
+            lines: LineModel {
+                weight: reader.tensor("lines.hunk.weight", &[buckets as usize])?,
+            },
+            trees: reader.trees("hunk", METRICS + SURROUNDINGS + LINE_NUMBERS)?,
             fusion: HunkFusion {
                 weights: reader.array("fusion.hunk")?,
                 unread: reader.number("fusion.hunk_trunk_mean")?,
@@ -157,9 +186,9 @@ impl Reader<'_> {
         })
     }
 
-    fn metrics(&self, name: &str, count: usize) -> Result<MetricsModel, String> {
+    fn metrics(&self, name: &str) -> Result<MetricsModel, String> {
         let column = |part| -> Result<Vec<f64>, String> {
-            let values = self.tensor(&format!("metrics.{name}.{part}"), &[count])?;
+            let values = self.tensor(&format!("metrics.{name}.{part}"), &[METRICS])?;
             Ok(values.into_iter().map(f64::from).collect())
         };
         let scale = column("scale")?;
@@ -172,6 +201,31 @@ impl Reader<'_> {
             weight: column("weight")?,
             bias: self.number(&format!("metrics.{name}.bias"))?,
         })
+    }
+
+    fn trees(&self, name: &str, features: usize) -> Result<Trees, String> {
+        let part = |part: &str| format!("trees.{name}.{part}");
+        let whole = |part: String| -> Result<Vec<i32>, String> {
+            let view = self.view(&part)?;
+            if view.dtype() != Dtype::I32 || view.shape().len() != 1 {
+                return Err(format!("tensor `{part}` must be a row of I32"));
+            }
+            let (words, _) = view.data().as_chunks();
+            Ok(words.iter().map(|word| i32::from_le_bytes(*word)).collect())
+        };
+        let feature = whole(part("feature"))?;
+        let stored = Stored {
+            roots: &whole(part("roots"))?,
+            right: &whole(part("right"))?,
+            value: &self.tensor(&part("value"), &[feature.len()])?,
+            feature: &feature,
+        };
+        Trees::new(&stored, features).map_err(|problem| format!("tensor `trees.{name}` {problem}"))
+    }
+
+    fn view(&self, name: &str) -> Result<TensorView<'_>, String> {
+        let missing = |_| format!("tensor `{name}` is missing");
+        self.0.tensor(name).map_err(missing)
     }
 
     fn number(&self, name: &str) -> Result<f64, String> {
@@ -188,10 +242,7 @@ impl Reader<'_> {
     }
 
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-        let view = self
-            .0
-            .tensor(name)
-            .map_err(|_| format!("tensor `{name}` is missing"))?;
+        let view = self.view(name)?;
         if view.shape() != shape {
             return Err(format!(
                 "tensor `{name}` has shape {:?}, but bundle.json asks for {shape:?}",

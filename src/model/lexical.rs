@@ -4,6 +4,7 @@
 //! "Feature hashing for large scale multitask learning"; FNV-1a 64 as published by Fowler, Noll
 //! and Vo, folded by exclusive or.
 
+use super::hash::Fnv;
 use super::render::marker;
 use super::token::tokens;
 use crate::change::Hunk;
@@ -72,33 +73,6 @@ impl Lexical {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Fnv(u64);
-
-impl Fnv {
-    fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    fn text(self, text: &str) -> Self {
-        Self(text.bytes().fold(self.0, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        }))
-    }
-
-    fn char(self, c: char) -> Self {
-        self.text(c.encode_utf8(&mut [0; 4]))
-    }
-
-    fn bucket(self, buckets: u32) -> u32 {
-        let folded = (self.0 >> 32) ^ (self.0 & 0xffff_ffff);
-        #[expect(clippy::cast_possible_truncation, reason = "less than `buckets`")]
-        {
-            (folded % u64::from(buckets.max(1))) as u32
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,14 +91,6 @@ mod tests {
                 })
                 .collect(),
         }
-    }
-
-    #[test]
-    fn hashes_as_published() {
-        // Test vectors of the FNV authors.
-        assert_eq!(Fnv::new().text("").0, 0xcbf2_9ce4_8422_2325);
-        assert_eq!(Fnv::new().text("a").0, 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(Fnv::new().text("foobar").0, 0x8594_4171_f739_67e8);
     }
 
     #[test]

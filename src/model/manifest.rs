@@ -4,8 +4,10 @@
 //! enough to allocate by. It says nothing about whether the files hold what it promises.
 
 use super::heads::{HunkPool, PatchPool};
+use super::lines::LINE_NUMBERS;
 use super::metrics::METRICS;
 use super::render::RENDERER;
+use super::surroundings::SURROUNDINGS;
 use super::window::Limits;
 use serde::Deserialize;
 
@@ -87,11 +89,13 @@ pub(super) struct HeadShape<Pool> {
     pub(super) hidden: usize,
 }
 
-/// The lexical branch and the metrics.
+/// Sizes of what is counted: the hash tables, and the numbers that the trees see.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct LexicalShape {
     pub(super) buckets: u32,
     pub(super) metrics: usize,
+    pub(super) surroundings: usize,
+    pub(super) line_numbers: usize,
 }
 
 /// What has to be known before the rest can be read.
@@ -247,11 +251,16 @@ impl Manifest {
             (1..=MAX_BUCKETS).contains(&buckets),
             "field `lexical.buckets` must be from 1 to 16777216",
         )?;
-        if self.lexical.metrics != METRICS {
-            return Err(Refusal::Unsupported(format!(
-                "field `lexical.metrics` is {}, but this version measures {METRICS}",
-                self.lexical.metrics
-            )));
+        for (field, value, measured) in [
+            ("metrics", self.lexical.metrics, METRICS),
+            ("surroundings", self.lexical.surroundings, SURROUNDINGS),
+            ("line_numbers", self.lexical.line_numbers, LINE_NUMBERS),
+        ] {
+            if value != measured {
+                return Err(Refusal::Unsupported(format!(
+                    "field `lexical.{field}` is {value}, but this version measures {measured}"
+                )));
+            }
         }
         Ok(())
     }

@@ -5,25 +5,32 @@
 //! room must not know about git, the language server protocol or probabilities.
 
 pub mod bundle;
+mod edits;
 mod fusion;
 mod gguf;
+mod hash;
 mod heads;
 mod lexical;
+mod lines;
 pub mod locate;
 mod manifest;
 mod metrics;
 mod ops;
 mod pool;
+mod problem;
 pub mod render;
 pub mod reward;
+mod surroundings;
 pub mod threads;
 mod token;
+mod trees;
 mod trunk;
 pub mod trunk_heads;
+mod vocabulary;
 pub mod window;
 
 pub use bundle::Bundle;
-pub use fusion::BranchLogits;
+pub use fusion::{HunkBranches, PatchBranches};
 pub use locate::locate;
 pub use metrics::METRICS;
 pub use reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};

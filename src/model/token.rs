@@ -31,6 +31,26 @@ pub(super) fn is_identifier(token: &str) -> bool {
     token.chars().next().is_some_and(is_word_start)
 }
 
+/// Lower-cased parts of an identifier of at least three letters: `_` separates, and a capital after
+/// a small letter or digit starts one.
+pub(super) fn subwords(word: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut before = '_';
+    for c in word.chars() {
+        let hump =
+            c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit());
+        if c == '_' || hump {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut().filter(|_| c != '_') {
+            part.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    parts.retain(|part| part.len() > 2);
+    parts
+}
+
 fn is_word_start(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_'
 }
@@ -42,6 +62,15 @@ fn run(text: &str, inside: impl Fn(char) -> bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identifiers_have_parts() {
+        let check = |word: &str, expect: &[&str]| assert_eq!(subwords(word), expect, "{word}");
+        check("parse_input", &["parse", "input"]);
+        check("parseInputOf2Things", &["parse", "input", "of2", "things"]);
+        check("HTTPServer", &["httpserver"]);
+        check("__a_b1", &[]);
+    }
 
     #[test]
     fn splits_like_the_regular_expression() {

@@ -3,12 +3,15 @@
 //! Invariant: [`TrunkHeads::score`] and [`TrunkHeads::judge`] compute the same; the latter only
 //! keeps what it computed on the way, for tests and explanations.
 
-use super::fusion::BranchLogits;
+use super::fusion::{HunkBranches, PatchBranches};
 use super::heads::HeadWeights;
 use super::lexical::Counts;
-use super::metrics::{self, METRICS, Problem};
+use super::lines::{self, LineScores};
+use super::metrics;
 use super::pool::Pools;
+use super::problem::Problem;
 use super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
+use super::surroundings;
 use super::threads::Threads;
 use super::trunk::Trunk;
 use super::window::{Limits, Windows};
@@ -32,11 +35,11 @@ pub struct Judgement {
     /// What the trunk read.
     pub windows: Windows,
     /// The change metrics of the patch.
-    pub metrics: [f64; METRICS],
+    pub metrics: Vec<f64>,
     /// The patch as a whole.
-    pub patch: (BranchLogits, Logit),
+    pub patch: (PatchBranches, Logit),
     /// Each hunk, in the order of [`Patch::hunks`].
-    pub hunks: Vec<(BranchLogits, Logit)>,
+    pub hunks: Vec<(HunkBranches, Logit)>,
 }
 
 impl TrunkHeads {
@@ -98,32 +101,21 @@ impl TrunkHeads {
         let pools = self.read(&windows, cancel)?;
         let problem = Problem::new(task);
 
-        let mut counts = Counts::default();
-        let mut hunks = Vec::with_capacity(windows.places.len());
-        let judges = &self.weights.hunk;
-        for (index, (file, hunk)) in patch.hunks().enumerate() {
-            if cancel.is_cancelled() {
-                return Err(ModelError::Cancelled);
-            }
-            let terms = Counts::of(hunk, self.weights.buckets);
-            counts.add(&terms);
-            hunks.push(BranchLogits {
-                trunk: pools
-                    .hunk(index, &judges.pools)
-                    .map(|features| judges.head.logit(&features)),
-                text: judges.lexical.logit(&terms),
-                metrics: judges
-                    .metrics
-                    .logit(&metrics::of_hunk(file, hunk, &problem)),
-            });
-        }
-
+        let (text, hunks) = self.hunks(patch, &problem, &pools, cancel)?;
         let judges = &self.weights.patch;
         let metrics = metrics::of_patch(patch, &problem);
-        let branches = BranchLogits {
-            trunk: Some(judges.head.logit(&pools.patch(&judges.pools))),
-            text: judges.lexical.logit(&counts),
-            metrics: judges.metrics.logit(&metrics),
+        let branches = if problem.text.is_empty() {
+            PatchBranches::Bare {
+                text: judges.bare.0.logit(&text),
+                trees: judges.bare.1.sum(&metrics),
+            }
+        } else {
+            PatchBranches::Described {
+                trunk: judges.head.logit(&pools.patch(&judges.pools)),
+                text: judges.lexical.logit(&text),
+                metrics: judges.metrics.logit(&metrics),
+                trees: judges.trees.sum(&metrics),
+            }
         };
         let logit = finite(judges.fusion.logit(&branches))?;
         let fusion = &self.weights.hunk.fusion;
@@ -137,6 +129,45 @@ impl TrunkHeads {
             patch: (branches, logit),
             hunks,
         })
+    }
+
+    /// The terms of the patch, and what each branch says of each hunk.
+    fn hunks(
+        &self,
+        patch: &Patch,
+        problem: &Problem<'_>,
+        pools: &Pools<'_>,
+        cancel: &Cancel,
+    ) -> Result<(Counts, Vec<HunkBranches>), ModelError> {
+        let judges = &self.weights.hunk;
+        let hunks_with = surroundings::hunks_with(patch);
+        let mut scores: Vec<LineScores> = Vec::new();
+        for (_, hunk) in patch.hunks() {
+            stop_if(cancel)?;
+            scores.push(judges.lines.scores(hunk, &hunks_with));
+        }
+        let summaries = lines::summaries(patch, &scores);
+        let surroundings = surroundings::of_hunks(patch, &hunks_with);
+        let mut counts = Counts::default();
+        let mut branches = Vec::with_capacity(scores.len());
+        let numbers = summaries.iter().zip(&surroundings);
+        for ((index, (file, hunk)), (lines, around)) in patch.hunks().enumerate().zip(numbers) {
+            stop_if(cancel)?;
+            let terms = Counts::of(hunk, self.weights.buckets);
+            counts.add(&terms);
+            let mut numbers = metrics::of_hunk(file, hunk, problem);
+            numbers.extend(around);
+            numbers.extend(lines);
+            let features = pools.hunk(index, &judges.pools);
+            let [total, ..] = lines;
+            branches.push(HunkBranches {
+                trunk: features.map(|features| judges.head.logit(&features)),
+                text: judges.lexical.logit(&terms),
+                lines: *total,
+                trees: judges.trees.sum(&numbers),
+            });
+        }
+        Ok((counts, branches))
     }
 
     fn read<'a>(&self, windows: &'a Windows, cancel: &Cancel) -> Result<Pools<'a>, ModelError> {
@@ -180,6 +211,14 @@ impl std::fmt::Debug for TrunkHeads {
             .field("identity", &self.identity)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
+    }
+}
+
+fn stop_if(cancel: &Cancel) -> Result<(), ModelError> {
+    if cancel.is_cancelled() {
+        Err(ModelError::Cancelled)
+    } else {
+        Ok(())
     }
 }
 

@@ -26,7 +26,11 @@ pub const VOCAB: usize = 256;
 pub const CONTEXT: usize = 128;
 pub const MAX_WINDOWS: usize = 2;
 pub const BUCKETS: usize = 1024;
-pub const METRICS: usize = 30;
+pub const METRICS: usize = 121;
+pub const SURROUNDINGS: usize = 8;
+pub const LINE_NUMBERS: usize = 8;
+/// Features and right children of two trees: a split on the tokens added, and a leaf.
+const TREE: [[i32; 4]; 2] = [[4, -1, -1, -1], [2, 0, 0, 0]];
 /// All files but `bundle.json`.
 pub const FILES: [&str; 4] = [
     "trunk.gguf",
@@ -132,7 +136,10 @@ fn manifest() -> Value {
             "patch": {"pools": ["task", "added", "removed", "context", "end"], "hidden": 0},
             "hunk": {"pools": ["added", "removed", "context", "end", "patch_added"], "hidden": 8},
         },
-        "lexical": {"buckets": BUCKETS, "metrics": METRICS},
+        "lexical": {
+            "buckets": BUCKETS, "metrics": METRICS, "surroundings": SURROUNDINGS,
+            "line_numbers": LINE_NUMBERS,
+        },
     })
 }
 
@@ -238,10 +245,18 @@ fn write_averse_heads(path: &Path) {
                 values.fill(0.0);
                 values[1] = 1.0;
             }
+            "fusion.bare" => {
+                values.fill(0.0);
+                values[0] = 1.0;
+            }
             // Outweighs all other words, so that the weight comes through whole.
-            "lexical.patch.idf" | "lexical.hunk.idf" => one_word(values, 1000.0, 1.0),
-            "lexical.patch.weight" | "lexical.hunk.weight" => one_word(values, -3.9, 0.0),
-            "lexical.patch.bias" | "lexical.hunk.bias" => values.fill(1.9),
+            "lexical.patch.idf" | "lexical.bare.idf" | "lexical.hunk.idf" => {
+                one_word(values, 1000.0, 1.0);
+            }
+            "lexical.patch.weight" | "lexical.bare.weight" | "lexical.hunk.weight" => {
+                one_word(values, -3.9, 0.0);
+            }
+            "lexical.patch.bias" | "lexical.bare.bias" | "lexical.hunk.bias" => values.fill(1.9),
             _ => {}
         }
     });
@@ -256,19 +271,23 @@ fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32]))
         ("head.hunk.0.bias".into(), vec![8]),
         ("head.hunk.2.weight".into(), vec![1, 8]),
         ("head.hunk.2.bias".into(), vec![1]),
-        ("fusion.patch".into(), vec![4]),
-        ("fusion.hunk".into(), vec![5]),
+        ("fusion.patch".into(), vec![5]),
+        ("fusion.bare".into(), vec![3]),
+        ("fusion.hunk".into(), vec![6]),
         ("fusion.hunk_trunk_mean".into(), vec![1]),
+        ("lines.hunk.weight".into(), vec![buckets]),
+        ("metrics.patch.bias".into(), vec![1]),
     ];
-    for kind in ["patch", "hunk"] {
+    for kind in ["patch", "bare", "hunk"] {
         for (part, size) in [("idf", buckets), ("weight", buckets), ("bias", 1)] {
             shapes.push((format!("lexical.{kind}.{part}"), vec![size]));
         }
-        for (part, size) in [("mean", 30), ("scale", 30), ("weight", 30), ("bias", 1)] {
-            shapes.push((format!("metrics.{kind}.{part}"), vec![size]));
-        }
+        shapes.push((format!("trees.{kind}.value"), vec![TREE[0].len()]));
     }
-    let data: BTreeMap<String, (Vec<usize>, Vec<u8>)> = (100..)
+    for part in ["mean", "scale", "weight"] {
+        shapes.push((format!("metrics.patch.{part}"), vec![METRICS]));
+    }
+    let mut data: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = (100..)
         .zip(shapes)
         .map(|(seed, (name, shape))| {
             let mut values = noise(seed, shape.iter().product());
@@ -279,11 +298,22 @@ fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32]))
             }
             adjust(&name, &mut values);
             let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            (name, (shape, bytes))
+            (name, (Dtype::F32, shape, bytes))
         })
         .collect();
-    let views = data.iter().map(|(name, (shape, bytes))| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+    for kind in ["patch", "bare", "hunk"] {
+        for (part, values) in [
+            ("roots", &[0, 3][..]),
+            ("feature", &TREE[0]),
+            ("right", &TREE[1]),
+        ] {
+            let bytes = values.iter().flat_map(|v: &i32| v.to_le_bytes()).collect();
+            let tensor = (Dtype::I32, vec![values.len()], bytes);
+            data.insert(format!("trees.{kind}.{part}"), tensor);
+        }
+    }
+    let views = data.iter().map(|(name, (dtype, shape, bytes))| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
         (name, view)
     });
     std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();

@@ -44,8 +44,8 @@ def test_metrics():
         "--- a/src/cart.py\n+++ b/src/cart.py\n@@ -1,2 +1,4 @@\n def total(count):\n-    return count\n"
         "+    # TODO\n+\n+    if count: return price\n"
     )
-    m = dict(zip(METRICS, metrics(parse(text), "the cart has no price")))
-    assert len(m) == 30
+    m = dict(zip(METRICS, metrics(parse(text), features.Problem("the cart has no price"))))
+    assert len(m) == 121
     assert m["added_lines"] == pytest.approx(math.log(4)) and m["removed_lines"] == pytest.approx(math.log(2))
     assert m["added_share"] == 0.75 and m["blank_share"] == pytest.approx(1 / 3) and m["comment_share"] == pytest.approx(1 / 3)
     assert m["known_identifiers"] == pytest.approx(2 / 5)  # TODO if count return price: count, return
@@ -55,7 +55,7 @@ def test_metrics():
 
 
 def test_metrics_of_a_deletion_are_finite():
-    values = metrics(parse("--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"), None)
+    values = metrics(parse("--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"), features.Problem(None))
     assert all(math.isfinite(v) for v in values) and values[29] == pytest.approx(-math.log(2))
 
 
