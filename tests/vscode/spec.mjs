@@ -93,12 +93,14 @@ function extensionLog() {
 }
 
 async function palette(command) {
-  await stage.command('workbench.action.showCommands');
   const input = stage.page.locator('.quick-input-widget input').first();
-  await input.waitFor();
-  await input.fill(`>${command}`);
   const first = stage.page.locator('.quick-input-list .monaco-list-row').first();
-  await eventually('palette', () => first.textContent(), (row) => row.includes(command));
+  // What happens in the window may take the palette away.
+  await eventually(`the palette with ${command}`, async () => {
+    await stage.command('workbench.action.showCommands');
+    await input.fill(`>${command}`, { timeout: 2000 });
+    return (await first.textContent({ timeout: 2000 })).includes(command);
+  });
   await stage.page.keyboard.press('Enter');
 }
 
@@ -341,6 +343,8 @@ await check('another base is chosen and shown', async () => {
   await stage.page.keyboard.type('HEAD~1');
   await stage.page.keyboard.press('Enter');
   await eventuallyLens(/against HEAD~1/);
+  // A dialog would ask for it.
+  await save();
   await stage.command('workbench.action.closeAllEditors');
 });
 
