@@ -343,6 +343,7 @@ await check('another base is chosen and shown', async () => {
   await stage.page.keyboard.type('HEAD~1');
   await stage.page.keyboard.press('Enter');
   await eventuallyLens(/against HEAD~1/);
+  // A dialog would ask for it.
   await save();
   await stage.command('workbench.action.closeAllEditors');
 });

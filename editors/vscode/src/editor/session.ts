@@ -40,6 +40,13 @@ const STOP_TIMEOUT = 2000;
 /** Time after which a process that ended is taken for lost, whatever its client has noticed. */
 const NOTICE_TIMEOUT = 1000;
 
+/** Logs what goes wrong on the way to the server. What the user must know the session tells. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
 export class Session implements vscode.Disposable {
   state: State = { kind: 'starting', message: '' };
   /** The program that runs, if one was found. */
@@ -233,7 +240,7 @@ export class Session implements vscode.Disposable {
         },
       },
     };
-    const client = new LanguageClient('diffidence', 'Diffidence', run, options);
+    const client = new QuietClient('diffidence', 'Diffidence', run, options);
     client.onNotification('diffidence/status', ({ state, message }) => {
       if (!isOld()) {
         this.enter(state, message);
