@@ -1,152 +1,149 @@
 //! Two programs write the same score store and are killed in the middle, again and again: what is
-//! found afterwards is absent or right.
+//! found meanwhile and afterwards is absent or right.
+//!
+//! This is its own `main`, because it starts itself once more as the program that writes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test fails by panicking, and this one has no harness"
+)]
 
 mod support;
-#[path = "support/tiny_bundle.rs"]
-mod tiny_bundle;
 
-use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use diffidence::calibration::Logit;
+use diffidence::change::Patch;
+use diffidence::model::{ModelIdentity, PatchLogits};
+use diffidence::scoring::{Cache, CacheKey, ScoreRequest};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use support::Random;
-use support::program::program;
-use tiny_bundle::TinyBundle;
 
-const ROUNDS: usize = 100;
-/// Patches that a round may get to, and by how many the next round goes on: the programs of one
-/// round write the same entries at the same time, and meet some that are there already.
-const REACH: usize = 30;
-const STRIDE: usize = 10;
+const ROUNDS: u64 = 100;
+/// More than the store holds, so that entries make room for others too.
+const KEYS: usize = 40_000;
+const WRITE: &str = "write";
 
-struct Bench {
-    model: TinyBundle,
-    cache: tempfile::TempDir,
-}
-
-impl Bench {
-    fn score(&self, flags: &[&str]) -> Command {
-        let mut command = program(self.cache.path());
-        command
-            .env("DIFFIDENCE_MODEL", self.model.dir())
-            .env("RAYON_NUM_THREADS", "1")
-            .arg("score")
-            .args(flags)
-            .arg("-")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        command
-    }
-
-    /// The answers to all requests, in order.
-    fn answers(&self, flags: &[&str], requests: &[String]) -> Vec<Value> {
-        let mut child = self.score(flags).spawn().unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let answers = std::thread::scope(|scope| {
-            scope.spawn(move || {
-                for request in requests {
-                    input.write_all(request.as_bytes()).unwrap();
-                }
-            });
-            let lines = output.lines().map(|line| line.unwrap());
-            lines
-                .map(|line| serde_json::from_str(&line).unwrap())
-                .collect()
-        });
-        child.wait().unwrap();
-        answers
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match &arguments[1..] {
+        [what, folder, seed] if what == WRITE => write(folder.into(), seed.parse().unwrap()),
+        _ => after_200_kills_each_entry_is_absent_or_right(),
     }
 }
 
-fn request(number: usize) -> String {
-    let patch = format!(
-        "--- a/x.rs\n+++ b/x.rs\n@@ -1,2 +1,2 @@\n fn f() {{\n-    1\n+    {number}\n\
-         @@ -9 +9 @@\n-x\n+{number} x\n"
-    );
-    format!("{}\n", json!({"id": number, "patch": patch}))
-}
-
-/// One program and how long it may live: until it has answered so much, and a moment longer.
-struct Writer {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    answers: usize,
-    moment: u64,
-}
-
-impl Writer {
-    fn start(bench: &Bench, requests: &[String], random: &mut Random) -> Self {
-        let mut child = bench.score(&[]).spawn().unwrap();
-        // All of them fit into the pipe, and the end stays open: it is killed, it does not end.
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(requests.concat().as_bytes()).unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        child.stdin = Some(input);
-        Self {
-            child,
-            output,
-            answers: random.below(requests.len() * 2 / 3),
-            moment: random.next() % 200_000,
-        }
-    }
-
-    fn live_and_die(mut self) {
-        let mut line = String::new();
-        for _ in 0..self.answers {
-            line.clear();
-            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "it has ended");
-        }
-        for _ in 0..self.moment {
-            std::hint::spin_loop();
-        }
-        self.child.kill().unwrap();
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), None, "it ended by itself: {status}");
-    }
-}
-
-#[test]
-fn after_200_kills_each_entry_is_absent_or_right() {
-    let bench = Bench {
-        model: TinyBundle::new(),
-        cache: tempfile::tempdir().unwrap(),
+fn key(number: usize) -> CacheKey {
+    let identity = ModelIdentity {
+        name: "m".into(),
+        version: "1".into(),
+        bundle_hash: "h".into(),
+        renderer: "patch@1".into(),
     };
-    let requests: Vec<String> = (0..ROUNDS * STRIDE + REACH).map(request).collect();
-    let truth = bench.answers(&["--no-cache"], &requests);
-    assert_eq!(truth.len(), requests.len());
-    assert!(truth.iter().all(|answer| answer.get("error").is_none()));
+    let request = ScoreRequest {
+        patch: Patch::default(),
+        task: Some(number.to_string()),
+    };
+    CacheKey::of(&identity, &request)
+}
 
+/// The right entry: long and short ones, so that they take one write or several.
+fn logits(number: usize) -> PatchLogits {
+    let logit = |n: usize| Logit::new(n as f64 / 7.0).unwrap();
+    PatchLogits {
+        patch: logit(number),
+        hunks: (0..number % 200).map(|hunk| logit(number + hunk)).collect(),
+        tokens: number,
+        truncated: number.is_multiple_of(2),
+    }
+}
+
+/// Writes entries, and reads what others have written, until it is killed.
+fn write(folder: PathBuf, seed: u64) {
+    let mut random = Random(seed);
+    let begin = random.below(KEYS);
+    println!("ready");
+    for number in (0..KEYS).cycle().skip(begin) {
+        // Handles that remember nothing themselves.
+        let cache = Cache::in_folder(folder.clone());
+        cache.put(key(number), &logits(number));
+        let other = random.below(KEYS);
+        let found = Cache::in_folder(folder.clone()).get(&key(other));
+        assert!(found.is_none_or(|found| found == logits(other)));
+    }
+}
+
+fn writer(folder: &Path, seed: u64) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([WRITE.as_ref(), folder.as_os_str()])
+        .arg(seed.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    child
+}
+
+fn after_200_kills_each_entry_is_absent_or_right() {
+    let folder = tempfile::tempdir().unwrap();
     let mut random = Random(7);
     for round in 0..ROUNDS {
-        let begin = round * STRIDE;
-        let part = &requests[begin..begin + REACH];
-        let writers = [(); 2].map(|()| Writer::start(&bench, part, &mut random));
-        std::thread::scope(|scope| {
-            for writer in writers {
-                scope.spawn(|| writer.live_and_die());
+        // The same seed: both write the same entries at the same time.
+        let writers = [round; 2].map(|seed| writer(folder.path(), seed));
+        for mut writer in writers {
+            for _ in 0..random.below(2_000_000) {
+                std::hint::spin_loop();
             }
-        });
+            writer.kill().unwrap();
+            let status = writer.wait().unwrap();
+            assert_eq!(status.code(), None, "it ended by itself: {status}");
+        }
     }
 
-    // Without weights nothing can be answered but what is remembered.
-    std::fs::remove_file(bench.model.file("trunk.gguf")).unwrap();
-    let found = bench.answers(&[], &requests);
-    assert_eq!(found.len(), requests.len());
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for (answer, truth) in found.iter().zip(&truth) {
-        if answer.get("error").is_some() {
-            *counts.entry("absent").or_default() += 1;
-            continue;
+    let (entries, begun) = files(folder.path());
+    let cache = Cache::in_folder(folder.path().into());
+    let mut right = 0;
+    for number in 0..KEYS {
+        if let Some(found) = cache.get(&key(number)) {
+            assert_eq!(found, logits(number));
+            right += 1;
         }
-        for field in ["id", "logit", "hunks", "tokens", "truncated"] {
-            assert_eq!(answer[field], truth[field], "{field} of {answer}");
-        }
-        *counts.entry("right").or_default() += 1;
     }
-    println!("{counts:?} of {} after {} kills", found.len(), 2 * ROUNDS);
-    assert!(counts["right"] > requests.len() / 2, "{counts:?}");
-    assert!(counts["absent"] > 0, "the programs were never interrupted");
+    println!(
+        "{} kills, {begun} of them inside a write; {right} of {entries} entries right, none wrong",
+        2 * ROUNDS
+    );
+    assert!(right > 100, "only {right} entries were written");
+    assert!(begun > 0, "no kill hit a write");
+    assert_eq!(right, entries, "an entry was damaged");
+
+    // What was left behind makes room like anything else: these are some for each of the 256 shelves.
+    for number in 0..KEYS / 8 {
+        cache.put(key(number), &logits(number));
+    }
+    let (entries, begun) = files(folder.path());
+    assert!(entries + begun <= 256 * 100, "{entries} and {begun}");
+}
+
+/// How many entries there are, and how many files that a program was writing when it was killed.
+fn files(folder: &Path) -> (usize, usize) {
+    let mut counts = (0, 0);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().as_encoded_bytes();
+        if path.is_dir() {
+            let (entries, begun) = files(&path);
+            counts = (counts.0 + entries, counts.1 + begun);
+        } else if name.starts_with(b".tmp") {
+            counts.1 += 1;
+        } else {
+            counts.0 += 1;
+        }
+    }
+    counts
 }

@@ -10,10 +10,15 @@ mod support;
 use std::path::{Path, PathBuf};
 use support::Random;
 
+fn seeds_of(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/seeds")
+        .join(target)
+}
+
 /// Runs `check` on each seed and then on `count` random changes of seeds.
 fn run(target: &str, count: usize, check: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-    let entries = std::fs::read_dir(folder.join(target)).unwrap();
+    let entries = std::fs::read_dir(seeds_of(target)).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(!paths.is_empty());
@@ -76,4 +81,18 @@ fn text_edits() {
 #[test]
 fn model_bundles() {
     run("bundle", 1_000, checks::bundle);
+}
+
+/// Seeds of an older layout would be refused at their first field, and nothing behind it be tried.
+#[test]
+fn bundle_seeds_are_those_of_a_sound_bundle() {
+    for (name, case) in checks::sound_cases() {
+        let path = seeds_of("bundle").join(name);
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, &case).unwrap();
+        }
+        let hint = "is of another layout: run this test with UPDATE_EXPECT=1";
+        let seed = std::fs::read(&path).unwrap();
+        assert!(seed == case, "{} {hint}", path.display());
+    }
 }

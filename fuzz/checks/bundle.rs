@@ -37,6 +37,22 @@ pub fn bundle(bytes: &[u8]) {
     sound.restore();
 }
 
+/// Cases that a sound bundle makes, by name: the seeds to begin with.
+pub fn sound_cases() -> Vec<(&'static str, Vec<u8>)> {
+    let bundle = TinyBundle::new();
+    let heads = bundle.read("heads.safetensors");
+    let header = u64::from_le_bytes(heads[..8].try_into().unwrap());
+    let header = 8 + usize::try_from(header).unwrap();
+    let case = |which: u8, content: &[u8]| [&[which], content].concat();
+    vec![
+        ("manifest", case(0, &bundle.read("bundle.json"))),
+        ("tokenizer", case(3, &bundle.read("tokenizer.json"))),
+        ("calibration", case(4, &bundle.read("calibration.json"))),
+        ("gguf-head", case(6, &bundle.read("trunk.gguf")[..700])),
+        ("safetensors-head", case(7, &heads[..header])),
+    ]
+}
+
 struct Sound {
     bundle: TinyBundle,
     files: Vec<(&'static str, Vec<u8>)>,

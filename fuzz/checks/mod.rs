@@ -16,6 +16,6 @@ mod edits;
 mod tiny_bundle;
 mod unified;
 
-pub use bundle::bundle;
+pub use bundle::{bundle, sound_cases};
 pub use edits::edits;
 pub use unified::unified;
