@@ -12,6 +12,7 @@ import type { Repositories } from './repositories';
 import { revert } from './reverting';
 import type { FileNode, HunkNode, Node } from './review_view';
 import type { Session } from './session';
+import { flags } from './settings';
 
 export interface House {
   session: Session;
@@ -178,7 +179,8 @@ async function exportFeedback(session: Session): Promise<void> {
 
 async function doctor({ session, repositories, papers }: House): Promise<void> {
   const folder = here(repositories)?.root ?? vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
-  const told = await runProgram(session, ['doctor', ...(folder ? ['-C', folder] : [])], [0, 2]);
+  const args = ['doctor', ...(folder ? ['-C', folder] : []), ...flags()];
+  const told = await runProgram(session, args, [0, 2]);
   await papers.show('diffidence doctor.txt', told);
 }
 
