@@ -55,6 +55,7 @@ fn logits(number: usize) -> PatchLogits {
     PatchLogits {
         patch: logit(number),
         hunks: (0..number % 200).map(|hunk| logit(number + hunk)).collect(),
+        suspects: vec![],
         tokens: number,
         truncated: number.is_multiple_of(2),
     }

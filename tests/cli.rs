@@ -251,6 +251,18 @@ fn staged_scores_the_index_and_not_the_work_tree() {
         staged["files"][0]["hunks"][0]["changed"],
         json!(["-    a + b", "+    a - b"])
     );
+    let suspects = &staged["files"][0]["hunks"][0]["suspects"];
+    let text = |text| {
+        suspects
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|line| line["text"] == text)
+    };
+    let added = text("+    a - b").unwrap();
+    assert_eq!(added["line"], 2);
+    assert!((0.0..=1.0).contains(&added["share"].as_f64().unwrap()));
+    assert!(text("-    a + b").unwrap().get("line").is_none());
     let tree = bench.report(&[]);
     assert_eq!(tree["files"][0]["outcome"], "unchanged");
 }

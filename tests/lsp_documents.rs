@@ -368,6 +368,13 @@ async fn hover_tells_what_is_behind_a_score_on_changed_lines_only() {
          `fake@1` · calibration none · 7 tokens · just computed · against HEAD"
     );
     assert_eq!(hover["range"]["start"], json!({"line": 19, "character": 0}));
+    let low = client.request("textDocument/hover", at(4)).await;
+    assert_eq!(
+        low["contents"]["value"],
+        "**12% likely correct** (this hunk), 12% (all of this file's changes)\n\n\
+         Pulled down most by line 5 (80%).\n\n\
+         `fake@1` · calibration none · 7 tokens · just computed · against HEAD"
+    );
     assert_eq!(
         client.request("textDocument/hover", at(5)).await,
         Value::Null

@@ -155,6 +155,19 @@ impl Hunk {
         })
     }
 
+    /// The 1-based number in the new text of the line at `index` of [`Hunk::lines`]; `None` for a
+    /// removed line, or past the end.
+    #[must_use]
+    pub fn new_line(&self, index: usize) -> Option<u32> {
+        let line = self.lines.get(index)?;
+        let earlier = self.lines[..index].iter();
+        let before = earlier
+            .filter(|line| line.kind != LineKind::Removed)
+            .count();
+        let number = self.new.start.checked_add(u32::try_from(before).ok()?);
+        number.filter(|_| line.kind != LineKind::Removed)
+    }
+
     /// The number of lines of the given kind.
     #[must_use]
     pub fn count(&self, kind: LineKind) -> usize {

@@ -1,7 +1,8 @@
 //! What a check found, as data: the JSON output, and what the text output is written from.
 
 use crate::calibration::{Logit, Probability};
-use crate::change::{FileChange, FileStatus, Hunk, LineKind};
+use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind};
+use crate::model::SuspectLine;
 use crate::scoring::{Score, Verdict};
 use serde::Serialize;
 
@@ -84,6 +85,20 @@ pub(super) struct HunkReport {
     pub(super) ignored: bool,
     /// The added and removed lines with their markers.
     pub(super) changed: Vec<String>,
+    /// The lines that speak most against the hunk; empty if the model cannot tell.
+    suspects: Vec<SuspectReport>,
+}
+
+/// A line that speaks against its hunk.
+#[derive(Debug, Serialize)]
+pub(super) struct SuspectReport {
+    /// 1-based number in the new text; none for a removed line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    /// With its marker.
+    text: String,
+    /// Its part of all that speaks against the hunk.
+    share: Probability,
 }
 
 /// The counts of the summary line.
@@ -202,7 +217,11 @@ impl ScoredFile {
             .hunks
             .iter()
             .zip(&verdict.hunks)
-            .map(|(hunk, score)| HunkReport::new(hunk, *score, new_lines, min_score))
+            .enumerate()
+            .map(|(index, (hunk, score))| {
+                let suspects = verdict.suspects.get(index).map_or(&[][..], Vec::as_slice);
+                HunkReport::new(hunk, *score, suspects, new_lines, min_score)
+            })
             .collect();
         Self {
             status: change.status,
@@ -244,12 +263,21 @@ impl ScoredFile {
 }
 
 impl HunkReport {
-    fn new(hunk: &Hunk, score: Score, new_lines: Option<u32>, min_score: Probability) -> Self {
+    fn new(
+        hunk: &Hunk,
+        score: Score,
+        suspects: &[SuspectLine],
+        new_lines: Option<u32>,
+        min_score: Probability,
+    ) -> Self {
         let (first_line, last_line) = hunk.changed_new_lines(new_lines.unwrap_or(u32::MAX));
-        let changed = hunk.lines.iter().filter_map(|line| match line.kind {
-            LineKind::Context => None,
-            LineKind::Added => Some(format!("+{}", line.text)),
-            LineKind::Removed => Some(format!("-{}", line.text)),
+        let changed = hunk.lines.iter().filter_map(marked);
+        let suspects = suspects.iter().filter_map(|suspect| {
+            Some(SuspectReport {
+                line: hunk.new_line(suspect.line),
+                text: marked(hunk.lines.get(suspect.line)?)?,
+                share: suspect.share,
+            })
         });
         Self {
             old_start: hunk.old.start,
@@ -263,6 +291,16 @@ impl HunkReport {
             low: score.probability < min_score,
             ignored: false,
             changed: changed.collect(),
+            suspects: suspects.collect(),
         }
+    }
+}
+
+/// A changed line with its marker.
+fn marked(line: &Line) -> Option<String> {
+    match line.kind {
+        LineKind::Context => None,
+        LineKind::Added => Some(format!("+{}", line.text)),
+        LineKind::Removed => Some(format!("-{}", line.text)),
     }
 }

@@ -8,9 +8,11 @@
 use super::edits::indentation;
 use super::hash::Fnv;
 use super::render::{is_space, marker};
+use super::reward::{MAX_SUSPECTS, SuspectLine};
 use super::surroundings::{Term, terms, terms_of_line};
 use super::token::{is_identifier, tokens};
 use super::vocabulary::is_keyword;
+use crate::calibration::Probability;
 use crate::change::{Hunk, Line, LineKind, Patch};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -91,6 +93,23 @@ impl LineScores {
             line.is_some_and(|line| line.kind == kind)
         });
         log_sum_exp(scores.map(|(_, score)| *score)).max(NONE)
+    }
+
+    /// The lines with the highest scores and their shares of the hunk's score, the highest first.
+    #[must_use]
+    pub(super) fn suspects(&self) -> Vec<SuspectLine> {
+        let total = self.total();
+        let mut lines = self.lines.clone();
+        lines.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let share = |(line, score): (usize, f64)| {
+            let share = Probability::new((score - total).exp().min(1.0)).ok()?;
+            Some(SuspectLine { line, share })
+        };
+        lines
+            .into_iter()
+            .take(MAX_SUSPECTS)
+            .filter_map(share)
+            .collect()
     }
 
     /// The score of the hunk as such, then those of its lines.
@@ -427,4 +446,25 @@ fn digit(number: usize) -> &'static str {
         .get(number)
         .copied()
         .unwrap_or("8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_parts_of_the_whole_score_and_the_heaviest_lines_come_first() {
+        let scores = LineScores {
+            hunk: 0.0,
+            lines: vec![(1, 0.0), (3, 1.0), (4, f64::ln(2.0)), (6, 0.0)],
+        };
+        let suspects = scores.suspects();
+        let lines: Vec<usize> = suspects.iter().map(|suspect| suspect.line).collect();
+        assert_eq!(lines, [3, 4, 1]);
+        // Of the exponentials: the hunk as such 1, the lines 1, e, 2 and 1.
+        let whole = 5.0 + std::f64::consts::E;
+        for (suspect, part) in suspects.iter().zip([std::f64::consts::E, 2.0, 1.0]) {
+            assert!((suspect.share.get() - part / whole).abs() < 1e-12);
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The one interface between models and everything that uses them.
 
-use crate::calibration::Logit;
+use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,10 +52,26 @@ pub struct PatchLogits {
     pub patch: Logit,
     /// One for each hunk, in the order of [`Patch::hunks`].
     pub hunks: Vec<Logit>,
+    /// Which lines each hunk owes its logit to, the most suspect first and at most
+    /// [`MAX_SUSPECTS`]; in the order of `hunks`, or nothing at all if the model cannot tell.
+    pub suspects: Vec<Vec<SuspectLine>>,
     /// Tokens that the trunk read.
     pub tokens: usize,
     /// Whether the trunk did not see all of the patch.
     pub truncated: bool,
+}
+
+/// How many lines of a hunk are kept as suspect.
+pub const MAX_SUSPECTS: usize = 3;
+
+/// A changed line that speaks against its hunk.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SuspectLine {
+    /// Index in [`Hunk::lines`](crate::change::Hunk::lines).
+    pub line: usize,
+    /// Its part of all that speaks against the hunk: if something is wrong with the hunk, how
+    /// likely it is this line.
+    pub share: Probability,
 }
 
 /// A flag that asks a running computation to stop; checked between layers.

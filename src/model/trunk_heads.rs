@@ -10,7 +10,7 @@ use super::lines::{self, LineScores};
 use super::metrics;
 use super::pool::Pools;
 use super::problem::Problem;
-use super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
+use super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
 use super::surroundings;
 use super::threads::Threads;
 use super::trunk::Trunk;
@@ -40,6 +40,8 @@ pub struct Judgement {
     pub patch: (PatchBranches, Logit),
     /// Each hunk, in the order of [`Patch::hunks`].
     pub hunks: Vec<(HunkBranches, Logit)>,
+    /// The suspect lines of each hunk.
+    pub suspects: Vec<Vec<SuspectLine>>,
 }
 
 impl TrunkHeads {
@@ -101,7 +103,7 @@ impl TrunkHeads {
         let pools = self.read(&windows, cancel)?;
         let problem = Problem::new(task);
 
-        let (text, hunks) = self.hunks(patch, &problem, &pools, cancel)?;
+        let (text, hunks, lines) = self.hunks(patch, &problem, &pools, cancel)?;
         let judges = &self.weights.patch;
         let metrics = metrics::of_patch(patch, &problem);
         let branches = if problem.text.is_empty() {
@@ -128,17 +130,18 @@ impl TrunkHeads {
             metrics,
             patch: (branches, logit),
             hunks,
+            suspects: lines.iter().map(LineScores::suspects).collect(),
         })
     }
 
-    /// The terms of the patch, and what each branch says of each hunk.
+    /// The terms of the patch, and what is known of each hunk.
     fn hunks(
         &self,
         patch: &Patch,
         problem: &Problem<'_>,
         pools: &Pools<'_>,
         cancel: &Cancel,
-    ) -> Result<(Counts, Vec<HunkBranches>), ModelError> {
+    ) -> Result<(Counts, Vec<HunkBranches>, Vec<LineScores>), ModelError> {
         let judges = &self.weights.hunk;
         let hunks_with = surroundings::hunks_with(patch);
         let mut scores: Vec<LineScores> = Vec::new();
@@ -167,7 +170,7 @@ impl TrunkHeads {
                 trees: judges.trees.sum(&numbers),
             });
         }
-        Ok((counts, branches))
+        Ok((counts, branches, scores))
     }
 
     fn read<'a>(&self, windows: &'a Windows, cancel: &Cancel) -> Result<Pools<'a>, ModelError> {
@@ -199,6 +202,7 @@ impl RewardModel for TrunkHeads {
         Ok(PatchLogits {
             patch: judgement.patch.1,
             hunks: judgement.hunks.iter().map(|(_, logit)| *logit).collect(),
+            suspects: judgement.suspects,
             tokens: judgement.windows.tokens(),
             truncated: judgement.windows.truncated,
         })

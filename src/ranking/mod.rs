@@ -141,6 +141,7 @@ mod tests {
                 },
                 hunks: vec![],
                 tokens: 1,
+                suspects: vec![],
                 truncated: false,
                 model: String::new(),
                 calibration: String::new(),

@@ -67,8 +67,8 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibration::Logit;
-    use crate::model::ModelIdentity;
+    use crate::calibration::{Logit, Probability};
+    use crate::model::{ModelIdentity, SuspectLine};
     use crate::scoring::sample::request;
     use std::fs;
     use std::path::Path;
@@ -87,6 +87,10 @@ mod tests {
         PatchLogits {
             patch: Logit::new(value).unwrap(),
             hunks: vec![Logit::new(-value).unwrap()],
+            suspects: vec![vec![SuspectLine {
+                line: 1,
+                share: Probability::new(0.6).unwrap(),
+            }]],
             tokens: 3,
             truncated: false,
         }
@@ -145,7 +149,7 @@ mod tests {
         cache.put(key("a"), &logits(1.5));
         let from = only_file(folder.path());
         let name = key("b").to_string();
-        let to = folder.path().join("scores-v1").join(&name[..2]);
+        let to = folder.path().join("scores-v2").join(&name[..2]);
         fs::create_dir_all(&to).unwrap();
         fs::copy(from, to.join(&name[2..])).unwrap();
         assert_eq!(cache.get(&key("b")), None);

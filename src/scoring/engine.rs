@@ -472,6 +472,7 @@ mod tests {
                 "nice" => Ok(PatchLogits {
                     patch: Logit::new(f64::from(niceness())).unwrap(),
                     hunks: vec![],
+                    suspects: vec![],
                     tokens: 1,
                     truncated: false,
                 }),
@@ -484,6 +485,7 @@ mod tests {
                 number => Ok(PatchLogits {
                     patch: Logit::new(number.parse().unwrap()).unwrap(),
                     hunks: vec![],
+                    suspects: vec![],
                     tokens: 1,
                     truncated: false,
                 }),

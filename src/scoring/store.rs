@@ -8,7 +8,7 @@
 
 use super::key::CacheKey;
 use crate::calibration::Logit;
-use crate::model::PatchLogits;
+use crate::model::{PatchLogits, SuspectLine};
 use crate::sealed;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -16,7 +16,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Part of the folder's name: entries of another layout are never read.
-const LAYOUT: &str = "scores-v1";
+const LAYOUT: &str = "scores-v2";
+
+/// The layout before this one, which would otherwise stay on the disk for good.
+const FORMER_LAYOUT: &str = "scores-v1";
 
 /// Entries of one shelf above which the least recently used go. Keys are hashes, so the 256
 /// shelves fill evenly: about 25,000 entries in all, or 100 MB on a disk with blocks of 4 KB.
@@ -31,12 +34,14 @@ pub(super) struct Store {
 struct Entry {
     patch: Logit,
     hunks: Vec<Logit>,
+    suspects: Vec<Vec<SuspectLine>>,
     tokens: usize,
     truncated: bool,
 }
 
 impl Store {
     pub(super) fn new(cache_folder: &Path) -> Self {
+        drop(fs::remove_dir_all(cache_folder.join(FORMER_LAYOUT)));
         Self {
             folder: cache_folder.join(LAYOUT),
         }
@@ -63,6 +68,7 @@ impl Store {
         Some(PatchLogits {
             patch: entry.patch,
             hunks: entry.hunks,
+            suspects: entry.suspects,
             tokens: entry.tokens,
             truncated: entry.truncated,
         })
@@ -80,6 +86,7 @@ impl Store {
         let payload = serde_json::to_string(&Entry {
             patch: logits.patch,
             hunks: logits.hunks.clone(),
+            suspects: logits.suspects.clone(),
             tokens: logits.tokens,
             truncated: logits.truncated,
         })?;

@@ -2,7 +2,7 @@
 
 use crate::calibration::{Calibration, Logit, Map, Probability};
 use crate::change::Patch;
-use crate::model::{ModelIdentity, PatchLogits};
+use crate::model::{ModelIdentity, PatchLogits, SuspectLine};
 use serde::Serialize;
 
 /// A patch to judge, with the description of what it is for where there is one.
@@ -30,6 +30,8 @@ pub struct Verdict {
     pub patch: Score,
     /// One for each hunk, in the order of [`Patch::hunks`].
     pub hunks: Vec<Score>,
+    /// As in [`PatchLogits::suspects`].
+    pub suspects: Vec<Vec<SuspectLine>>,
     /// Tokens that the trunk read.
     pub tokens: usize,
     /// Whether the trunk did not see all of the patch.
@@ -117,6 +119,7 @@ impl Judge {
                 .iter()
                 .map(|&logit| score(&self.calibration.hunk, logit))
                 .collect(),
+            suspects: logits.suspects.clone(),
             tokens: logits.tokens,
             truncated: logits.truncated,
             model: self.identity.to_string(),
@@ -179,6 +182,7 @@ mod tests {
         let logits = PatchLogits {
             patch: Logit::new(0.3).unwrap(),
             hunks: vec![Logit::new(-1.0).unwrap()],
+            suspects: vec![],
             tokens: 1,
             truncated: false,
         };

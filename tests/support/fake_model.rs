@@ -1,8 +1,8 @@
 //! A reward model whose logits follow from the text of the changed lines.
 
-use diffidence::calibration::{Calibration, Logit};
-use diffidence::change::{Hunk, LineKind, Patch};
-use diffidence::model::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
+use diffidence::calibration::{Calibration, Logit, Probability};
+use diffidence::change::{Hunk, Line, LineKind, Patch};
+use diffidence::model::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
 use diffidence::scoring::{Judge, Loader};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,6 +39,16 @@ pub fn logit(hunk: &Hunk) -> f64 {
     } else {
         1.9
     }
+}
+
+/// The first `bad` line of a hunk has most of the blame.
+fn suspects(hunk: &Hunk) -> Vec<SuspectLine> {
+    let bad = |line: &Line| line.kind != LineKind::Context && line.text.contains("bad");
+    let line = hunk.lines.iter().position(bad);
+    let share = Probability::new(0.8).unwrap();
+    line.map(|line| SuspectLine { line, share })
+        .into_iter()
+        .collect()
 }
 
 impl FakeModel {
@@ -117,6 +127,7 @@ impl RewardModel for Running {
                 .iter()
                 .map(|&value| Logit::new(value).unwrap())
                 .collect(),
+            suspects: patch.hunks().map(|(_, hunk)| suspects(hunk)).collect(),
             tokens: 7,
             truncated: false,
         })

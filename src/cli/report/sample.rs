@@ -55,6 +55,7 @@ fn scored_as(status: FileStatus, hunks: Vec<(Hunk, f64)>, probability: f64) -> F
         patch: score(probability),
         hunks: hunks.iter().map(|(_, p)| score(*p)).collect(),
         tokens: 10,
+        suspects: vec![],
         truncated: false,
         model: "m@1".into(),
         calibration: "c".into(),

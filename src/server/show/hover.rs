@@ -3,7 +3,8 @@
 use super::super::document::{Document, Scoring, Standing};
 use super::super::text::{Encoding, GitLines, offset_of, position_of};
 use super::runs::changed_runs;
-use crate::calibration::Calibration;
+use super::suspects::suspects;
+use crate::calibration::{Calibration, Probability};
 use crate::change::Base;
 use crate::scoring::{Judge, Score};
 use tower_lsp::lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind, Position, Range};
@@ -30,18 +31,25 @@ pub(in crate::server) fn hover(
     let line_count = lines.count();
     let line = lines.at(offset_of(&document.text, position, encoding));
     let mut hunks = changed.change.hunks.iter().zip(&verdict.hunks).enumerate();
-    let (index, run, score) = hunks.find_map(|(index, (hunk, score))| {
+    let (index, hunk, run, score) = hunks.find_map(|(index, (hunk, score))| {
         let runs = changed_runs(hunk, line_count);
         let run = runs
             .into_iter()
             .find(|(first, last)| (*first..=*last).contains(&line))?;
-        Some((index, run, score))
+        Some((index, hunk, run, score))
     })?;
     let bold = if markdown { "**" } else { "" };
     let mut paragraphs = vec![format!(
         "{bold}{} likely correct{bold} (this hunk), {} (all of this file's changes)",
         score.probability, verdict.patch.probability,
     )];
+    if [document.config.min_score, Probability::HALF]
+        .iter()
+        .any(|bound| score.probability < *bound)
+    {
+        let lines = verdict.suspects.get(index);
+        paragraphs.extend(lines.and_then(|lines| suspects(hunk, lines, markdown)));
+    }
     paragraphs.extend(experience(judge.calibration(), *score));
     let origin = if verdict.cached {
         "remembered"
@@ -105,7 +113,7 @@ fn experience(calibration: &Calibration, score: Score) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibration::{Logit, Probability};
+    use crate::calibration::Logit;
     use expect_test::{Expect, expect};
 
     /// A logit of -1 is 27% at the reference prior of one half.

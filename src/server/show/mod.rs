@@ -8,6 +8,7 @@ mod hover;
 mod lens;
 pub(super) mod report;
 mod runs;
+mod suspects;
 
 pub(super) use diagnostics::{diagnostics, is_low_score};
 pub(super) use hints::{Hint, hints};
