@@ -11,6 +11,8 @@ mod exclude;
 pub mod patch;
 mod rename;
 mod repo;
+#[cfg(test)]
+pub(crate) mod sample;
 mod slide;
 mod status;
 pub mod unified;

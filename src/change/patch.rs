@@ -94,6 +94,18 @@ pub enum LineKind {
     Removed,
 }
 
+impl LineKind {
+    /// The character that a unified diff puts before such a line.
+    #[must_use]
+    pub fn marker(self) -> char {
+        match self {
+            LineKind::Context => ' ',
+            LineKind::Added => '+',
+            LineKind::Removed => '-',
+        }
+    }
+}
+
 impl Patch {
     /// All hunks in reading order, each with the file it belongs to.
     pub fn hunks(&self) -> impl Iterator<Item = (&FileChange, &Hunk)> {
@@ -159,13 +171,10 @@ impl Hunk {
     /// removed line, or past the end.
     #[must_use]
     pub fn new_line(&self, index: usize) -> Option<u32> {
-        let line = self.lines.get(index)?;
-        let earlier = self.lines[..index].iter();
-        let before = earlier
-            .filter(|line| line.kind != LineKind::Removed)
-            .count();
-        let number = self.new.start.checked_add(u32::try_from(before).ok()?);
-        number.filter(|_| line.kind != LineKind::Removed)
+        let is_new = |line: &&Line| line.kind != LineKind::Removed;
+        self.lines.get(index).filter(is_new)?;
+        let before = self.lines[..index].iter().filter(is_new).count();
+        self.new.start.checked_add(u32::try_from(before).ok()?)
     }
 
     /// The number of lines of the given kind.

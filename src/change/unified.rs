@@ -574,11 +574,7 @@ fn write_file(out: &mut String, file: &FileChange) {
             old.start, old.lines, new.start, new.lines
         );
         for line in &hunk.lines {
-            out.push(match line.kind {
-                LineKind::Context => ' ',
-                LineKind::Added => '+',
-                LineKind::Removed => '-',
-            });
+            out.push(line.kind.marker());
             out.push_str(&line.text);
             // A single CR before the LF would be read as half of the terminator.
             let ends_in_cr = line.text.ends_with('\r');

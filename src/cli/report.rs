@@ -219,7 +219,7 @@ impl ScoredFile {
             .zip(&verdict.hunks)
             .enumerate()
             .map(|(index, (hunk, score))| {
-                let suspects = verdict.suspects.get(index).map_or(&[][..], Vec::as_slice);
+                let suspects = verdict.suspects_of(index);
                 HunkReport::new(hunk, *score, suspects, new_lines, min_score)
             })
             .collect();
@@ -298,9 +298,6 @@ impl HunkReport {
 
 /// A changed line with its marker.
 fn marked(line: &Line) -> Option<String> {
-    match line.kind {
-        LineKind::Context => None,
-        LineKind::Added => Some(format!("+{}", line.text)),
-        LineKind::Removed => Some(format!("-{}", line.text)),
-    }
+    let kind = line.kind;
+    (kind != LineKind::Context).then(|| format!("{}{}", kind.marker(), line.text))
 }

@@ -81,23 +81,13 @@ pub(super) fn indentation(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Line, LineRange};
+    use crate::change::sample;
 
     #[test]
     fn pairs_keep_what_is_common_at_both_ends() {
-        let range = LineRange { start: 1, lines: 1 };
-        let line = |text: &str| Line {
-            kind: match &text[..1] {
-                "+" => LineKind::Added,
-                "-" => LineKind::Removed,
-                _ => LineKind::Context,
-            },
-            text: text[1..].into(),
-        };
-        let hunk = Hunk {
-            old: range,
-            new: range,
-            lines: [
+        let hunk = sample::hunk(
+            1,
+            sample::lines([
                 " a",
                 "-if x == 1 {",
                 "+if x != 1 {",
@@ -106,10 +96,8 @@ mod tests {
                 "-gone",
                 " c",
                 "+a a",
-            ]
-            .map(line)
-            .into(),
-        };
+            ]),
+        );
         let mut edits = Edits::default();
         edits.hunk(&hunk);
         assert_eq!((edits.runs, edits.insertions, edits.deletions), (3, 1, 1));

@@ -5,7 +5,6 @@
 //! and Vo, folded by exclusive or.
 
 use super::hash::Fnv;
-use super::render::marker;
 use super::token::tokens;
 use crate::change::Hunk;
 use std::collections::HashMap;
@@ -29,7 +28,7 @@ impl Counts {
         let mut counts = HashMap::new();
         let mut count = |hash: Fnv| *counts.entry(hash.bucket(buckets)).or_insert(0) += 1;
         for line in &hunk.lines {
-            let start = Fnv::new().char(marker(line.kind)).char(':');
+            let start = Fnv::new().char(line.kind.marker()).char(':');
             let mut previous: Option<&str> = None;
             for token in tokens(&line.text) {
                 count(start.text(token));

@@ -7,8 +7,8 @@
 
 use super::edits::indentation;
 use super::hash::Fnv;
-use super::render::{is_space, marker};
-use super::reward::{MAX_SUSPECTS, SuspectLine};
+use super::render::is_space;
+use super::reward::SuspectLine;
 use super::surroundings::{Term, terms, terms_of_line};
 use super::token::{is_identifier, tokens};
 use super::vocabulary::is_keyword;
@@ -18,6 +18,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How many numbers [`summaries`] gives for a hunk.
 pub(super) const LINE_NUMBERS: usize = 8;
+
+/// How many lines of a hunk are told as suspect.
+const MAX_SUSPECTS: usize = 3;
 
 /// Stands in for the logarithm of nothing.
 const NONE: f64 = -20.0;
@@ -263,7 +266,7 @@ impl Features {
     fn line(&mut self, lines: &[Line], at: usize, around: &Around<'_>, replaced: Option<&str>) {
         let Some(line) = lines.get(at) else { return };
         let (kind, text) = (line.kind, line.text.as_str());
-        let named = |name: &str| Fnv::new().char(marker(kind)).text(name);
+        let named = |name: &str| Fnv::new().char(kind.marker()).text(name);
         let words: Vec<&str> = tokens(text).collect();
         let kinds: Vec<&str> = words
             .iter()

@@ -471,31 +471,15 @@ fn delta(plus: usize, minus: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Line, LineRange};
+    use crate::change::sample;
 
     /// A file from lines with their markers.
     fn file(path: &str, status: FileStatus, lines: &[&str]) -> FileChange {
-        let range = LineRange { start: 1, lines: 1 };
-        let lines = lines
-            .iter()
-            .map(|line| Line {
-                kind: match &line[..1] {
-                    "+" => LineKind::Added,
-                    "-" => LineKind::Removed,
-                    _ => LineKind::Context,
-                },
-                text: line[1..].into(),
-            })
-            .collect();
         FileChange {
             old_path: (status != FileStatus::Added).then(|| path.into()),
             new_path: (status != FileStatus::Deleted).then(|| path.into()),
             status,
-            hunks: vec![Hunk {
-                old: range,
-                new: range,
-                lines,
-            }],
+            hunks: vec![sample::hunk(1, sample::lines(lines))],
         }
     }
 

@@ -33,9 +33,7 @@ pub use bundle::Bundle;
 pub use fusion::{HunkBranches, PatchBranches};
 pub use locate::locate;
 pub use metrics::METRICS;
-pub use reward::{
-    Cancel, MAX_SUSPECTS, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine,
-};
+pub use reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
 pub use threads::Threads;
 pub use token::tokens;
 pub use trunk_heads::{Judgement, TrunkHeads};

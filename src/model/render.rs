@@ -3,7 +3,7 @@
 //! Invariant: the trainer renders the same bytes (golden files test it), so any change here needs
 //! a new version in [`RENDERER`] and new models. This file must not know about tokens or windows.
 
-use crate::change::{FileChange, FileStatus, Line, LineKind};
+use crate::change::{FileChange, FileStatus, Line};
 
 /// Name and version of this renderer, as bundles state it.
 pub const RENDERER: &str = "patch@1";
@@ -65,17 +65,7 @@ pub fn file_header(file: &FileChange) -> String {
 #[must_use]
 pub fn line(line: &Line) -> String {
     let text = cut(&line.text, LINE_CHARS);
-    format!("{}{text}\n", marker(line.kind))
-}
-
-/// The character a unified diff puts before a line.
-#[must_use]
-pub fn marker(kind: LineKind) -> char {
-    match kind {
-        LineKind::Context => ' ',
-        LineKind::Added => '+',
-        LineKind::Removed => '-',
-    }
+    format!("{}{text}\n", line.kind.marker())
 }
 
 /// All that the model could read of a patch if its window had no end. Only for people and tests:
@@ -105,6 +95,7 @@ fn cut(text: &str, chars: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::LineKind;
 
     #[test]
     fn task_collapses_ascii_space_only_and_is_cut_by_characters() {

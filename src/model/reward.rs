@@ -46,23 +46,20 @@ impl std::fmt::Display for ModelIdentity {
 }
 
 /// Raw output of a [`RewardModel`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PatchLogits {
     /// For the patch as a whole.
     pub patch: Logit,
     /// One for each hunk, in the order of [`Patch::hunks`].
     pub hunks: Vec<Logit>,
-    /// Which lines each hunk owes its logit to, the most suspect first and at most
-    /// [`MAX_SUSPECTS`]; in the order of `hunks`, or nothing at all if the model cannot tell.
+    /// The few lines that speak most against each hunk, the most suspect first; in the order of
+    /// `hunks`, or nothing at all if the model cannot tell.
     pub suspects: Vec<Vec<SuspectLine>>,
     /// Tokens that the trunk read.
     pub tokens: usize,
     /// Whether the trunk did not see all of the patch.
     pub truncated: bool,
 }
-
-/// How many lines of a hunk are kept as suspect.
-pub const MAX_SUSPECTS: usize = 3;
 
 /// A changed line that speaks against its hunk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

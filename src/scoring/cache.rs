@@ -6,7 +6,7 @@ use crate::model::PatchLogits;
 use dashmap::DashMap;
 use std::path::PathBuf;
 
-/// Entries kept in memory before it is emptied; about 100 bytes each, and the store still has them.
+/// Entries kept in memory before it is emptied; a few hundred bytes each, and the store still has them.
 const MEMORY_ENTRIES: usize = 20_000;
 
 /// Remembered logits. Shared between threads.

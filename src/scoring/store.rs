@@ -7,15 +7,14 @@
 //! new entry makes room on its own shelf, so nobody has to remember to clean up.
 
 use super::key::CacheKey;
-use crate::calibration::Logit;
-use crate::model::{PatchLogits, SuspectLine};
+use crate::model::PatchLogits;
 use crate::sealed;
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Part of the folder's name: entries of another layout are never read.
+/// The folder's name: entries of another layout are never read. Another one whenever
+/// [`PatchLogits`] changes.
 const LAYOUT: &str = "scores-v2";
 
 /// The layout before this one, which would otherwise stay on the disk for good.
@@ -30,18 +29,8 @@ pub(super) struct Store {
     folder: PathBuf,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    patch: Logit,
-    hunks: Vec<Logit>,
-    suspects: Vec<Vec<SuspectLine>>,
-    tokens: usize,
-    truncated: bool,
-}
-
 impl Store {
     pub(super) fn new(cache_folder: &Path) -> Self {
-        drop(fs::remove_dir_all(cache_folder.join(FORMER_LAYOUT)));
         Self {
             folder: cache_folder.join(LAYOUT),
         }
@@ -56,7 +45,7 @@ impl Store {
     pub(super) fn get(&self, key: &CacheKey) -> Option<PatchLogits> {
         let path = self.path(key);
         let content = fs::read_to_string(&path).ok()?;
-        let Some(entry) = decode(&content, key) else {
+        let Some(logits) = decode(&content, key) else {
             tracing::warn!(path = %path.display(), "dropped a damaged cache entry");
             drop(fs::remove_file(&path));
             return None;
@@ -65,13 +54,7 @@ impl Store {
         if let Ok(file) = fs::File::options().append(true).open(&path) {
             drop(file.set_modified(SystemTime::now()));
         }
-        Some(PatchLogits {
-            patch: entry.patch,
-            hunks: entry.hunks,
-            suspects: entry.suspects,
-            tokens: entry.tokens,
-            truncated: entry.truncated,
-        })
+        Some(logits)
     }
 
     pub(super) fn put(&self, key: &CacheKey, logits: &PatchLogits) {
@@ -83,15 +66,13 @@ impl Store {
     fn try_put(&self, key: &CacheKey, logits: &PatchLogits) -> std::io::Result<()> {
         let path = self.path(key);
         let shelf = path.parent().unwrap_or(&self.folder);
-        let payload = serde_json::to_string(&Entry {
-            patch: logits.patch,
-            hunks: logits.hunks.clone(),
-            suspects: logits.suspects.clone(),
-            tokens: logits.tokens,
-            truncated: logits.truncated,
-        })?;
+        let payload = serde_json::to_string(logits)?;
         sealed::stage(shelf, &key.to_string(), &payload)?.persist(&path)?;
         trim(shelf, SHELF_ENTRIES);
+        // Here and not at the start, which nobody should wait for.
+        drop(fs::remove_dir_all(
+            self.folder.with_file_name(FORMER_LAYOUT),
+        ));
         Ok(())
     }
 }
@@ -113,7 +94,7 @@ fn trim(shelf: &Path, most: usize) {
     }
 }
 
-fn decode(content: &str, key: &CacheKey) -> Option<Entry> {
+fn decode(content: &str, key: &CacheKey) -> Option<PatchLogits> {
     let payload = sealed::open(content, &key.to_string())?;
     serde_json::from_str(payload).ok()
 }
@@ -121,7 +102,36 @@ fn decode(content: &str, key: &CacheKey) -> Option<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibration::Logit;
+    use crate::model::ModelIdentity;
+    use crate::scoring::sample::request;
     use std::time::Duration;
+
+    #[test]
+    fn entries_of_the_layout_before_go_with_the_first_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let former = folder.path().join(FORMER_LAYOUT);
+        fs::create_dir_all(former.join("ab")).unwrap();
+        let store = Store::new(folder.path());
+        assert!(former.exists());
+        let identity = ModelIdentity {
+            name: "m".into(),
+            version: "1".into(),
+            bundle_hash: "h".into(),
+            renderer: "patch@1".into(),
+        };
+        let key = CacheKey::of(&identity, &request("a"));
+        let logits = PatchLogits {
+            patch: Logit::new(1.0).unwrap(),
+            hunks: vec![],
+            suspects: vec![],
+            tokens: 1,
+            truncated: false,
+        };
+        store.put(&key, &logits);
+        assert_eq!(store.get(&key), Some(logits));
+        assert!(!former.exists());
+    }
 
     #[test]
     fn what_was_used_longest_ago_makes_room() {

@@ -45,6 +45,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The lines that speak most against the hunk at `index`; none if the model cannot tell.
+    #[must_use]
+    pub fn suspects_of(&self, index: usize) -> &[SuspectLine] {
+        self.suspects.get(index).map_or(&[], Vec::as_slice)
+    }
+
     /// How many hunks score below `min_score`.
     #[must_use]
     pub fn low_hunks(&self, min_score: Probability) -> usize {

@@ -11,6 +11,7 @@ use super::event::{Generation, Reply};
 use super::look::request;
 use super::show::changed_runs;
 use super::tasks::{Place, Tasks};
+use super::text::shortened;
 use crate::calibration::Probability;
 use crate::change::{
     Base, ChangeOptions, ChangeSet, ChangedFile, FileChange, Hunk, LineKind, Outcome,
@@ -488,10 +489,7 @@ fn preview(hunk: &Hunk) -> String {
     };
     let line = said(LineKind::Added).or_else(|| said(LineKind::Removed));
     let text = line.map_or("", |line| line.text.trim());
-    match text.char_indices().nth(PREVIEW_CHARS) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
-    }
+    shortened(text, PREVIEW_CHARS)
 }
 
 /// No path of a file begins so.

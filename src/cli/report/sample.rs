@@ -35,15 +35,7 @@ pub(in crate::cli) fn hunk(start: u32, lines: &[(LineKind, &str)]) -> Hunk {
             text: (*text).into(),
         })
         .collect();
-    let range = |kind| LineRange {
-        start,
-        lines: lines.iter().filter(|line| line.kind != kind).count() as u32,
-    };
-    Hunk {
-        old: range(LineKind::Added),
-        new: range(LineKind::Removed),
-        lines,
-    }
+    crate::change::sample::hunk(start, lines)
 }
 
 pub(in crate::cli) fn scored(hunks: Vec<(Hunk, f64)>, probability: f64) -> FileOutcome {

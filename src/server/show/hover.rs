@@ -43,12 +43,9 @@ pub(in crate::server) fn hover(
         "{bold}{} likely correct{bold} (this hunk), {} (all of this file's changes)",
         score.probability, verdict.patch.probability,
     )];
-    if [document.config.min_score, Probability::HALF]
-        .iter()
-        .any(|bound| score.probability < *bound)
-    {
-        let lines = verdict.suspects.get(index);
-        paragraphs.extend(lines.and_then(|lines| suspects(hunk, lines, markdown)));
+    let probability = score.probability;
+    if probability < Probability::HALF || probability < document.config.min_score {
+        paragraphs.extend(suspects(hunk, verdict.suspects_of(index), markdown));
     }
     paragraphs.extend(experience(judge.calibration(), *score));
     let origin = if verdict.cached {

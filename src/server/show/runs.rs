@@ -54,30 +54,11 @@ pub(in crate::server) fn touched_hunk(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Line, LineRange};
+    use crate::change::sample;
 
     #[track_caller]
     fn check(start: u32, diff: &str, expected: &[(u32, u32)]) {
-        let lines: Vec<Line> = diff
-            .chars()
-            .map(|mark| Line {
-                kind: match mark {
-                    '+' => LineKind::Added,
-                    '-' => LineKind::Removed,
-                    _ => LineKind::Context,
-                },
-                text: String::new(),
-            })
-            .collect();
-        let count = |skipped: LineKind| {
-            u32::try_from(lines.iter().filter(|line| line.kind != skipped).count()).unwrap()
-        };
-        let range = |lines| LineRange { start, lines };
-        let hunk = Hunk {
-            old: range(count(LineKind::Added)),
-            new: range(count(LineKind::Removed)),
-            lines,
-        };
+        let hunk = sample::hunk(start, sample::lines(diff.chars().map(String::from)));
         assert_eq!(changed_runs(&hunk, 9), expected);
     }
 

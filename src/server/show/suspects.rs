@@ -2,6 +2,7 @@
 //!
 //! Only what stands out is told: in a hunk of two lines that share the blame alike, nothing is.
 
+use super::super::text::shortened;
 use crate::change::{Hunk, LineKind};
 use crate::model::SuspectLine;
 
@@ -33,11 +34,7 @@ pub(super) fn suspects(hunk: &Hunk, suspects: &[SuspectLine], markdown: bool) ->
 
 /// The line without its indentation, short, and with no character that Markdown would act on.
 fn quote(text: &str, markdown: bool) -> String {
-    let text = text.trim();
-    let mut short: String = text.chars().take(QUOTE_CHARS).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
+    let short = shortened(text.trim(), QUOTE_CHARS);
     match (short.is_empty(), markdown) {
         (true, _) => "empty line".into(),
         (false, false) => format!("“{short}”"),
@@ -55,31 +52,12 @@ fn quote(text: &str, markdown: bool) -> String {
 mod tests {
     use super::*;
     use crate::calibration::Probability;
-    use crate::change::{Line, LineRange};
+    use crate::change::sample;
     use expect_test::{Expect, expect};
 
     /// `diff`: one line each, with its marker.
     fn check(diff: &[&str], shares: &[(usize, f64)], markdown: bool, expect: Expect) {
-        let lines: Vec<Line> = diff
-            .iter()
-            .map(|line| Line {
-                kind: match &line[..1] {
-                    "+" => LineKind::Added,
-                    "-" => LineKind::Removed,
-                    _ => LineKind::Context,
-                },
-                text: line[1..].into(),
-            })
-            .collect();
-        let side = |start, other| LineRange {
-            start,
-            lines: u32::try_from(lines.iter().filter(|line| line.kind != other).count()).unwrap(),
-        };
-        let hunk = Hunk {
-            old: side(10, LineKind::Added),
-            new: side(20, LineKind::Removed),
-            lines,
-        };
+        let hunk = sample::hunk(20, sample::lines(diff));
         let given: Vec<SuspectLine> = shares
             .iter()
             .map(|&(line, share)| SuspectLine {

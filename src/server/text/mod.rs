@@ -8,8 +8,10 @@ mod edit;
 mod encoding;
 mod git_lines;
 mod position;
+mod shorten;
 
 pub use edit::apply;
 pub use encoding::Encoding;
 pub(super) use git_lines::GitLines;
 pub(super) use position::{offset_of, position_of};
+pub(super) use shorten::shortened;
