@@ -104,6 +104,26 @@ async function palette(command) {
   await stage.page.keyboard.press('Enter');
 }
 
+/** Waits until an element has stopped fading in and growing, and returns its box. */
+async function settled(element) {
+  let last;
+  await eventually('an element that keeps still', async () => {
+    const { opacity, size } = await element.evaluate((node) => {
+      let opacity = 1;
+      for (let at = node; at; at = at.parentElement) {
+        opacity *= Number(getComputedStyle(at).opacity);
+      }
+      const { x, y, width, height } = node.getBoundingClientRect();
+      return { opacity, size: [x, y, width, height].join(' ') };
+    });
+    const picture = opacity === 1 ? size + (await element.screenshot()).toString('base64') : undefined;
+    const same = picture !== undefined && picture === last;
+    last = picture;
+    return same;
+  });
+  return element.boundingBox();
+}
+
 /** Clicks one of the buttons that a row of the tree shows under the mouse. */
 async function clickAction(row, title) {
   const line = stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: row }).first();
@@ -410,7 +430,7 @@ await check('the bundled model, in pictures', async () => {
     await line.hover({ position: { x: 60, y: 8 } });
     const hover = stage.page.locator('.monaco-hover:visible', { hasText: 'likely correct' }).first();
     await hover.waitFor();
-    const box = await hover.boundingBox();
+    const box = await settled(hover);
     await stage.picture(`hover-${theme}`, { x: 350, y: Math.max(35, box.y - 90), width: 690, height: box.height + 170 });
   }
 });
