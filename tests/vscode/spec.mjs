@@ -422,7 +422,8 @@ await check('the bundled model, in pictures', async () => {
     await stage.edit(shop.path('shop/prices.py'), 11);
     await eventuallyLens(/\d+% likely correct/);
     await eventuallyStatus(/\d+% · /);
-    await eventuallyTree((rows) => rows.length >= 5);
+    await eventuallyTree((rows) => rows.length >= 5 && !matches(/scoring…/)(rows));
+    await eventually('view', () => stage.texts(`${VIEW} .message`), matches(/^Against HEAD/));
     await eventually('gutter', () => gutter().count(), (n) => n > 0);
     await eventually('no progress', () => stage.texts('.notification-toast'), (all) => all.length === 0);
     await stage.picture(`review-${theme}`, { x: 0, y: 35, width: 1040, height: 420 });
@@ -431,7 +432,7 @@ await check('the bundled model, in pictures', async () => {
     const hover = stage.page.locator('.monaco-hover:visible', { hasText: 'likely correct' }).first();
     await hover.waitFor();
     const box = await settled(hover);
-    await stage.picture(`hover-${theme}`, { x: 350, y: Math.max(35, box.y - 90), width: 690, height: box.height + 170 });
+    await stage.picture(`hover-${theme}`, { x: 350, y: Math.max(35, box.y - 90), width: Math.max(690, box.x + box.width - 330), height: box.height + 170 });
   }
 });
 
