@@ -18,7 +18,7 @@ const TINY = {
   'diffidence.debounceMs': 100,
 };
 
-const stage = await Stage.open({ vsix: process.env.DIFFIDENCE_VSIX, shots });
+const stage = await Stage.open({ vsix: [process.env.DIFFIDENCE_VSIX], shots });
 let passed = 0;
 
 async function check(what, run) {
