@@ -94,7 +94,9 @@ local function check_server()
   local state = status and status.state or 'idle'
   local message = status and status.message ~= '' and ': ' .. status.message or ''
   local report = state == 'degraded' and vim.health.warn or vim.health.ok
-  report(('the server runs for %d files, %s%s'):format(vim.tbl_count(client.attached_buffers), state, message))
+  local count = vim.tbl_count(client.attached_buffers)
+  local files = count == 1 and '1 file' or count .. ' files'
+  report(('the server runs for %s, %s%s'):format(files, state, message))
 end
 
 function M.check()
