@@ -43,7 +43,7 @@ local function check_program()
   local path = program.path()
   if vim.fn.executable(path) == 0 then
     vim.health.error(('`%s` is not there'):format(path), {
-      'install it: cargo install --path path/to/diffidence',
+      'install it: cargo install --locked --path path/to/diffidence',
       "or name it: require('diffidence').setup({ cmd = { '/path/to/diffidence', 'lsp' } })",
     })
     return false
