@@ -16,3 +16,4 @@ pub mod review;
 pub mod scoring;
 mod sealed;
 pub mod server;
+mod svg;

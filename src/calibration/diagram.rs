@@ -1,10 +1,8 @@
 //! The reliability diagram: how often patches are correct, by the probability they were given.
-//!
-//! One self-contained SVG file: text stays text, no script, no font or image from elsewhere, and
-//! colours follow the reader's light or dark setting.
 
 use super::metrics::Tally;
 use super::metrics::binned::{Bin, equal_width};
+use crate::svg;
 use std::fmt::{self, Write};
 
 /// Bins of the points; the ECE of the caption should be over as many.
@@ -22,13 +20,7 @@ const HISTOGRAM_HEIGHT: f64 = 76.0;
 const WIDTH: f64 = LEFT + SIDE + 34.0;
 const HEIGHT: f64 = HISTOGRAM_TOP + HISTOGRAM_HEIGHT + 54.0;
 
-/// Plain rules come first for viewers that know nothing of colour schemes.
 const STYLE: &str = "\
-text{font:13px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif;fill:#1f2328}\
-.title{font-size:16px;font-weight:600}\
-.quiet{fill:#59636e}\
-.paper{fill:#ffffff}\
-.grid{stroke:#d1d9e0;stroke-width:1;fill:none}\
 .diagonal{stroke:#59636e;stroke-width:1.5;stroke-dasharray:5 4}\
 .range{stroke:#0969da;stroke-width:2}\
 .line{stroke:#0969da;stroke-width:1.5;fill:none;opacity:.55}\
@@ -36,7 +28,6 @@ text{font:13px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif;fill:
 .all{fill:#afb8c1}\
 .correct{fill:#0969da}\
 @media (prefers-color-scheme:dark){\
-text{fill:#e6edf3}.quiet{fill:#9198a1}.paper{fill:#0d1117}.grid{stroke:#3d444d}\
 .diagonal{stroke:#9198a1}.range,.line{stroke:#58a6ff}.point{fill:#58a6ff;stroke:#0d1117}\
 .all{fill:#4a525c}.correct{fill:#58a6ff}}";
 
@@ -50,19 +41,12 @@ pub fn reliability_diagram(tally: &Tally, title: &str, caption: &str) -> String 
     svg
 }
 
-fn draw(svg: &mut String, tally: &Tally, title: &str, caption: &str) -> fmt::Result {
-    let (title, caption) = (escape(title), escape(caption));
-    write!(
-        svg,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" aria-labelledby="title caption"><style>{STYLE}</style><rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>
-<text id="title" class="title" x="{LEFT}" y="30">{title}</text>
-<text id="caption" class="quiet" x="{LEFT}" y="52">{caption}</text>
-"#
-    )?;
-    axes(svg)?;
-    points(svg, &equal_width(tally, POINT_BINS))?;
-    histogram(svg, &equal_width(tally, HISTOGRAM_BINS))?;
-    svg.write_str("</svg>\n")
+fn draw(page: &mut String, tally: &Tally, title: &str, caption: &str) -> fmt::Result {
+    svg::page(page, (WIDTH, HEIGHT), LEFT, STYLE, title, caption)?;
+    axes(page)?;
+    points(page, &equal_width(tally, POINT_BINS))?;
+    histogram(page, &equal_width(tally, HISTOGRAM_BINS))?;
+    page.write_str("</svg>\n")
 }
 
 fn axes(svg: &mut String) -> fmt::Result {
@@ -180,21 +164,6 @@ fn wilson(positive: f64, count: f64) -> (f64, f64) {
     let centre = (share + Z * Z / (2.0 * count)) / scale;
     let half = Z / scale * (share * (1.0 - share) / count + Z * Z / (4.0 * count * count)).sqrt();
     ((centre - half).max(0.0), (centre + half).min(1.0))
-}
-
-/// Text as XML character data. Control characters, which XML does not allow, become spaces.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

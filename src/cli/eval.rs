@@ -1,7 +1,7 @@
 //! `diffidence eval`: how good scores are on labelled records.
 //!
 //! Records are scored one by one and their patches forgotten, so memory does not grow with the size
-//! of patches. This file must not know how a score is made: it is given a [`Scorer`] or a file of
+//! of patches; only for `--rm-curve` the words that they change are kept. This file must not know how a score is made: it is given a [`Scorer`] or a file of
 //! scores.
 //!
 //! Exit status 0 means that every labelled record was judged, 2 that some were not.
@@ -15,6 +15,8 @@ pub use report::{Failure, Group, Records, Report, View, Views};
 
 use super::records::{self, LineError, Record, RecordId};
 use crate::calibration::{Logit, Probability};
+use crate::change::Patch;
+use crate::ranking::Words;
 use clap::{Args, ValueEnum};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -51,6 +53,12 @@ pub struct EvalArgs {
     /// Draw the reliability diagram to this SVG file
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
+
+    /// Draw to this SVG file how often the best of k candidates of a task is correct: picked at
+    /// random, by score, by agreement among the candidates, by both as `diffidence rank` does, or
+    /// perfectly
+    #[arg(long, value_name = "FILE")]
+    pub rm_curve: Option<PathBuf>,
 
     /// Bootstrap resamples behind each 95% interval, and simulations behind each floor
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -202,6 +210,8 @@ struct Judged {
     id: RecordId,
     correct: bool,
     scored: Scored,
+    /// What the patch changes, if that was asked for and can be read.
+    words: Option<Words>,
     task: Option<String>,
     language: Option<String>,
     source: Option<String>,
@@ -214,6 +224,7 @@ struct Judgement {
     unlabelled: usize,
     model: Option<String>,
     prior: Option<Probability>,
+    keeps_words: bool,
 }
 
 /// Scores the labelled records and writes the report to `out`. `scorer` is asked only if there is
@@ -235,6 +246,7 @@ pub fn run(
         .map(outputs::create)
         .transpose()?;
     let mut plot = args.plot.as_deref().map(outputs::create).transpose()?;
+    let mut curve = args.rm_curve.as_deref().map(outputs::create).transpose()?;
     let judgement = judge(args, scorer, progress)?;
     let (report, views) = report::build(args, &judgement)?;
 
@@ -243,6 +255,9 @@ pub fn run(
     }
     if let Some(file) = &mut plot {
         file.write(|w| outputs::plot(w, &report, &judgement, &views))?;
+    }
+    if let Some(file) = &mut curve {
+        file.write(|w| outputs::rm_curve(w, &report))?;
     }
     let written = match args.format {
         Format::Text => table::write(out, &report),
@@ -276,7 +291,7 @@ fn judge(
             let mut scores = scores::FileScores::read(lines);
             let model = scores.model.clone();
             let score = |record: &Record| scores.score(record);
-            let mut judgement = Judgement::new(model, args.scores_prior);
+            let mut judgement = Judgement::new(model, args.scores_prior, args);
             let lines = records::open(&args.data).map_err(cannot_read(&args.data))?;
             judgement.fill(records::records(lines), score, progress);
             judgement
@@ -285,7 +300,7 @@ fn judge(
             Ok(judgement)
         }
         (None, Some(scorer)) => {
-            let mut judgement = Judgement::new(Some(scorer.model()), Some(scorer.prior()));
+            let mut judgement = Judgement::new(Some(scorer.model()), Some(scorer.prior()), args);
             let lines = records::open(&args.data).map_err(cannot_read(&args.data))?;
             let score = |record: &Record| scorer.score(record);
             judgement.fill(records::records(lines), score, progress);
@@ -296,12 +311,13 @@ fn judge(
 }
 
 impl Judgement {
-    fn new(model: Option<String>, prior: Option<Probability>) -> Self {
+    fn new(model: Option<String>, prior: Option<Probability>, args: &EvalArgs) -> Self {
         Self {
             results: Vec::new(),
             unlabelled: 0,
             model,
             prior,
+            keeps_words: args.rm_curve.is_some(),
         }
     }
 
@@ -325,6 +341,7 @@ impl Judgement {
                     };
                     match score(&record) {
                         Ok(scored) => Ok(Judged {
+                            words: self.keeps_words.then(|| words(&record)).flatten(),
                             id: record.id,
                             correct,
                             scored,
@@ -357,4 +374,9 @@ impl Judgement {
             .iter()
             .filter_map(|result| result.as_ref().err())
     }
+}
+
+fn words(record: &Record) -> Option<Words> {
+    let patch = Patch::from_typed_unified(record.patch.as_bytes()).ok()?;
+    Some(Words::of(&patch))
 }

@@ -4,40 +4,60 @@
 
 use crate::change::{LineKind, Patch};
 use crate::model::tokens;
-use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// For each patch the mean Jaccard overlap with the others: of the distinct tokens that either
-/// adds or removes, the share that both do. `None` for an only patch.
+/// The distinct tokens that a patch adds or removes: all that agreement needs of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(Vec<u64>);
+
+impl Words {
+    /// The words of a patch.
+    #[must_use]
+    pub fn of(patch: &Patch) -> Self {
+        let lines = patch.hunks().flat_map(|(_, hunk)| &hunk.lines);
+        let mut words: Vec<u64> = lines
+            .filter(|line| line.kind != LineKind::Context)
+            .flat_map(|line| tokens(&line.text).map(|token| hash(&(line.kind, token))))
+            .collect();
+        words.sort_unstable();
+        words.dedup();
+        Self(words)
+    }
+
+    /// Jaccard overlap: of the tokens that either adds or removes, the share that both do.
+    #[must_use]
+    pub fn overlap(&self, other: &Self) -> f64 {
+        let mine = self.0.iter();
+        let both = mine.filter(|word| other.0.binary_search(word).is_ok());
+        let both = both.count();
+        let either = self.0.len() + other.0.len() - both;
+        if either == 0 {
+            1.0
+        } else {
+            both as f64 / either as f64
+        }
+    }
+}
+
+/// For each patch the mean overlap with the others. `None` for an only patch.
 #[must_use]
 pub fn agreements(patches: &[&Patch]) -> Vec<Option<f64>> {
-    let sets: Vec<HashSet<(LineKind, &str)>> = patches.iter().map(|patch| words(patch)).collect();
+    let all: Vec<Words> = patches.iter().map(|patch| Words::of(patch)).collect();
     let others = patches.len().saturating_sub(1);
-    sets.iter()
+    all.iter()
         .enumerate()
-        .map(|(index, set)| {
-            let overlaps = sets.iter().enumerate().filter(|(other, _)| *other != index);
-            let sum: f64 = overlaps.map(|(_, other)| overlap(set, other)).sum();
+        .map(|(index, words)| {
+            let overlaps = all.iter().enumerate().filter(|(other, _)| *other != index);
+            let sum: f64 = overlaps.map(|(_, other)| words.overlap(other)).sum();
             (others > 0).then(|| sum / others as f64)
         })
         .collect()
 }
 
-fn words(patch: &Patch) -> HashSet<(LineKind, &str)> {
-    let lines = patch.hunks().flat_map(|(_, hunk)| &hunk.lines);
-    lines
-        .filter(|line| line.kind != LineKind::Context)
-        .flat_map(|line| tokens(&line.text).map(|token| (line.kind, token)))
-        .collect()
-}
-
-fn overlap<T: Eq + std::hash::Hash>(a: &HashSet<T>, b: &HashSet<T>) -> f64 {
-    let both = a.intersection(b).count();
-    let either = a.len() + b.len() - both;
-    if either == 0 {
-        1.0
-    } else {
-        both as f64 / either as f64
-    }
+fn hash(word: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    word.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

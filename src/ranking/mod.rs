@@ -5,9 +5,13 @@
 //! This room must not know where candidates come from or how they are shown.
 
 mod agreement;
+mod curve;
+mod diagram;
 mod likeness;
 
-pub use agreement::agreements;
+pub use agreement::{Words, agreements};
+pub use curve::{Contender, Curve, FEWEST_CANDIDATES, RmCurve, rm_curve};
+pub use diagram::curve_diagram;
 
 use crate::calibration::Probability;
 use crate::change::Patch;
@@ -48,6 +52,11 @@ pub struct Ranked {
     pub value: f64,
 }
 
+/// What candidates are ordered by.
+fn value(probability: Probability, agreement: Option<f64>) -> f64 {
+    probability.logit().get() + AGREEMENT_WEIGHT * agreement.unwrap_or(0.0)
+}
+
 /// Ranks candidates for one task, best first.
 #[must_use]
 pub fn rank(candidates: &[Candidate]) -> Vec<Ranked> {
@@ -72,7 +81,7 @@ pub fn rank(candidates: &[Candidate]) -> Vec<Ranked> {
                 same: same.to_vec(),
                 probability,
                 agreement,
-                value: probability.logit().get() + AGREEMENT_WEIGHT * agreement.unwrap_or(0.0),
+                value: value(probability, agreement),
             })
         })
         .collect();

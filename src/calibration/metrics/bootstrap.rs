@@ -65,10 +65,10 @@ pub(super) fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
 }
 
 /// ChaCha8, whose stream is the same on every platform and in every version.
-pub(in crate::calibration) struct Random(ChaCha8Rng);
+pub(crate) struct Random(ChaCha8Rng);
 
 impl Random {
-    pub(in crate::calibration) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
@@ -78,7 +78,7 @@ impl Random {
     }
 
     /// Uniform below `bound`, up to a bias of `bound / 2^64`.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
     }
 }
@@ -126,27 +126,41 @@ impl Resampler {
 /// numbers the cluster of each record from 0 on, without gaps.
 #[must_use]
 pub fn mean_by_cluster(values: &[f64], clusters: &[u32], seed: u64) -> Estimate {
-    const RESAMPLES: usize = 1_000;
-    let mean = |weights: Option<&[f64]>| {
-        let weight = |index: usize| weights.map_or(1.0, |weights| weights[index]);
-        let (mut sum, mut count) = (0.0, 0.0);
-        for (index, value) in values.iter().enumerate() {
-            sum += weight(index) * value;
-            count += weight(index);
-        }
-        (count > 0.0).then(|| sum / count)
-    };
+    estimate_by_cluster(clusters, 1_000, seed, |weights| {
+        weighted_mean(values, weights)
+    })
+}
+
+/// `None` if nothing has a weight.
+pub(crate) fn weighted_mean(values: &[f64], weights: &[f64]) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for (value, weight) in values.iter().zip(weights) {
+        sum += weight * value;
+        count += weight;
+    }
+    (count > 0.0).then(|| sum / count)
+}
+
+/// A number with its interval from resamples; `measure` is given how often each record counts.
+/// The same clusters and seed give the same resamples, whatever is measured on them.
+pub(crate) fn estimate_by_cluster(
+    clusters: &[u32],
+    resamples: usize,
+    seed: u64,
+    measure: impl Fn(&[f64]) -> Option<f64>,
+) -> Estimate {
     let mut resampler = Resampler::new(clusters.to_vec());
     let mut random = Random::new(seed);
-    let mut weights = vec![0.0; values.len()];
+    let mut weights = vec![1.0; clusters.len()];
+    let value = measure(&weights);
     let mut resampled = Vec::new();
     if resampler.is_meaningful() {
-        for _ in 0..RESAMPLES {
+        for _ in 0..resamples {
             resampler.draw(&mut random, &mut weights);
-            resampled.extend(mean(Some(&weights)));
+            resampled.extend(measure(&weights));
         }
     }
-    Estimate::new(mean(None), resampled, RESAMPLES, Interval::Percentile)
+    Estimate::new(value, resampled, resamples, Interval::Percentile)
 }
 
 /// Records dealt into folds by cluster, so that no cluster is in two.

@@ -133,7 +133,7 @@ pub(super) fn within_task_auc<'a>(
 ///
 /// A group of tied candidates decides when none of the `above` higher ones is drawn and at least
 /// one of the group is: `none_of(above) - none_of(above + group)`.
-fn rm_at(candidates: &Tally, k: usize) -> f64 {
+pub(crate) fn rm_at(candidates: &Tally, k: usize) -> f64 {
     let count = candidates.count();
     let k = (k as f64).min(count);
     let (mut above, mut none_above, mut expected) = (0.0, 1.0, 0.0);
@@ -148,7 +148,7 @@ fn rm_at(candidates: &Tally, k: usize) -> f64 {
 }
 
 /// pass@k of one task (Chen et al. 2021): the chance that k drawn hold a correct one.
-fn pass_at(candidates: &Tally, k: usize) -> f64 {
+pub(crate) fn pass_at(candidates: &Tally, k: usize) -> f64 {
     let count = candidates.count();
     let positives: f64 = candidates.positive.iter().sum();
     1.0 - none_of(1.0, 0.0, positives, count, (k as f64).min(count))

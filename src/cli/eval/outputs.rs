@@ -1,9 +1,11 @@
-//! The files that `eval` can leave behind: predictions and the reliability diagram.
+//! The files that `eval` can leave behind: predictions, the reliability diagram and the curve of
+//! picks.
 
 use super::report::{Report, Views};
 use super::{EvalError, Judgement};
 use crate::calibration::diagram::{POINT_BINS, reliability_diagram};
 use crate::calibration::metrics::Tally;
+use crate::ranking::curve_diagram;
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -106,4 +108,14 @@ pub(super) fn plot(
     let caption = caption.unwrap_or_else(|| format!("n = {}", report.overall.n));
     let svg = reliability_diagram(&Tally::new(&records), &title, &caption);
     out.write_all(svg.as_bytes())
+}
+
+/// The curve of picks among candidates.
+pub(super) fn rm_curve(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let Some(curve) = &report.rm_curve else {
+        return Ok(());
+    };
+    let model = report.model.as_deref().unwrap_or("scores");
+    let title = format!("{model}: the best of k candidates");
+    out.write_all(curve_diagram(curve, &title).as_bytes())
 }

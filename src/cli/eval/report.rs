@@ -4,6 +4,7 @@ use super::{EvalArgs, EvalError, Judged, Judgement, Prior};
 use crate::calibration::metrics::{Evaluation, EvaluationSettings, Observation, evaluate};
 use crate::calibration::{Probability, shift_prior};
 use crate::cli::records::{LineError, RecordId};
+use crate::ranking::{Contender, RmCurve, rm_curve};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -32,6 +33,9 @@ pub struct Report {
     pub resamples: usize,
     /// Seed of the resampling.
     pub seed: u64,
+    /// What picking among candidates is worth, if `--rm-curve` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rm_curve: Option<RmCurve>,
     /// All records.
     pub overall: Group,
     /// By programming language, most records first.
@@ -253,6 +257,10 @@ pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, V
         primary_view: views.primary,
         resamples: args.resamples,
         seed: args.seed,
+        rm_curve: args.rm_curve.is_some().then(|| {
+            let tasks = contenders(&judged);
+            rm_curve(&tasks, args.resamples, args.seed)
+        }),
         overall,
         by_language,
         by_source,
@@ -260,6 +268,21 @@ pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, V
         failures: judgement.failures().take(FAILURES_SHOWN).cloned().collect(),
     };
     Ok((report, views))
+}
+
+/// The candidates of each task, in the order of the tasks' names.
+fn contenders(judged: &[&Judged]) -> Vec<Vec<Contender>> {
+    let mut tasks: BTreeMap<&str, Vec<Contender>> = BTreeMap::new();
+    for judged in judged {
+        if let Some(task) = &judged.task {
+            tasks.entry(task).or_default().push(Contender {
+                probability: judged.scored.probability,
+                words: judged.words.clone(),
+                correct: judged.correct,
+            });
+        }
+    }
+    tasks.into_values().collect()
 }
 
 /// Ranks by logit if every record has one, else by probability: the two must not be mixed.

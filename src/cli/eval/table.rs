@@ -2,6 +2,7 @@
 
 use super::report::{Group, Report};
 use crate::calibration::metrics::{Calibrated, Estimate, Evaluation, Floor, Selection};
+use crate::ranking::{Curve, RmCurve};
 use std::io::{self, Write};
 
 /// Names longer than this are cut in the tables; JSON has them whole.
@@ -43,6 +44,9 @@ pub(super) fn write(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     }
     if let Some(measures) = &overall.measures {
         ranking(out, measures)?;
+        if let Some(curve) = &report.rm_curve {
+            rm_curve(out, curve)?;
+        }
         calibration(out, report, measures)?;
     } else {
         writeln!(out, "\ntoo few records to measure anything")?;
@@ -92,6 +96,34 @@ fn ranking(out: &mut dyn Write, measures: &Evaluation) -> io::Result<()> {
     pick("RM, all candidates".to_owned(), &|s| s.rm);
     pick("oracle".to_owned(), &|s| s.oracle);
     pick("share of pass@1 to oracle".to_owned(), &|s| s.share_of_gap);
+    table.write(out)
+}
+
+fn rm_curve(out: &mut dyn Write, curve: &RmCurve) -> io::Result<()> {
+    if curve.tasks == 0 {
+        return writeln!(
+            out,
+            "\nno picks to compare: no task has {} candidates and both labels",
+            curve.fewest_candidates
+        );
+    }
+    let heading = format!(
+        "picks, {} tasks, {}+ candidates",
+        curve.tasks, curve.fewest_candidates
+    );
+    let names = curve.curves.iter().map(|one| one.name);
+    let mut table = Table::new(&[&[heading.as_str()][..], &names.collect::<Vec<_>>()].concat());
+    let mut row = |name: String, get: &dyn Fn(&Curve) -> Estimate| {
+        let cells = curve.curves.iter().map(|one| show(get(one)));
+        table.row([name].into_iter().chain(cells));
+    };
+    for (place, k) in curve.k.iter().enumerate() {
+        row(format!("best of {k}"), &|one| one.at[place]);
+    }
+    row("best of all".to_owned(), &|one| one.all);
+    row("share of random to oracle".to_owned(), &|one| {
+        one.share_of_gap
+    });
     table.write(out)
 }
 
