@@ -7,6 +7,7 @@ use super::heads::{HunkPool, PatchPool};
 use super::lines::LINE_NUMBERS;
 use super::metrics::METRICS;
 use super::render::RENDERER;
+use super::reversal::REVERSAL;
 use super::surroundings::SURROUNDINGS;
 use super::window::Limits;
 use serde::Deserialize;
@@ -96,6 +97,7 @@ pub(super) struct LexicalShape {
     pub(super) metrics: usize,
     pub(super) surroundings: usize,
     pub(super) line_numbers: usize,
+    pub(super) reversal: usize,
 }
 
 /// What has to be known before the rest can be read.
@@ -255,6 +257,7 @@ impl Manifest {
             ("metrics", self.lexical.metrics, METRICS),
             ("surroundings", self.lexical.surroundings, SURROUNDINGS),
             ("line_numbers", self.lexical.line_numbers, LINE_NUMBERS),
+            ("reversal", self.lexical.reversal, REVERSAL),
         ] {
             if value != measured {
                 return Err(Refusal::Unsupported(format!(

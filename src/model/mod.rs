@@ -19,6 +19,7 @@ mod ops;
 mod pool;
 mod problem;
 pub mod render;
+mod reversal;
 pub mod reward;
 mod surroundings;
 pub mod threads;
