@@ -197,7 +197,7 @@ fn fields_of_the_manifest() {
     check(
         "/kind",
         json!("generative-verifier"),
-        &["`kind`", "trunk-heads only"],
+        &["field `config`", "missing"],
     );
     check("/kind", json!("oracle"), &["`kind`"]);
     check("/architecture", json!("mamba"), &["`architecture`"]);

@@ -27,6 +27,7 @@ mod token;
 mod trees;
 mod trunk;
 pub mod trunk_heads;
+pub mod verifier;
 mod vocabulary;
 pub mod window;
 
