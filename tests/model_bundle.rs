@@ -197,7 +197,7 @@ fn fields_of_the_manifest() {
     check(
         "/kind",
         json!("generative-verifier"),
-        &["`kind`", "trunk-heads only"],
+        &["field `config`", "missing"],
     );
     check("/kind", json!("oracle"), &["`kind`"]);
     check("/architecture", json!("mamba"), &["`architecture`"]);
@@ -248,7 +248,7 @@ fn fields_of_the_manifest() {
         &["`heads.hunk.hidden`"],
     );
     check("/lexical/buckets", json!(0), &["`lexical.buckets`"]);
-    for field in ["metrics", "surroundings", "line_numbers"] {
+    for field in ["metrics", "surroundings", "line_numbers", "reversal"] {
         let name = format!("`lexical.{field}`");
         check(
             &format!("/lexical/{field}"),
@@ -315,7 +315,7 @@ fn trees_that_point_outside() {
     for value in [-1, 4, i32::MAX, i32::MIN] {
         check("trees.hunk.roots", value);
     }
-    for value in [-2, 137, i32::MAX, i32::MIN] {
+    for value in [-2, 267, i32::MAX, i32::MIN] {
         check("trees.hunk.feature", value);
     }
     for value in [-1, 0, 1, 4, i32::MAX] {

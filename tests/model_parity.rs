@@ -44,6 +44,7 @@ struct ExpectedHunk {
     trunk: Option<f64>,
     text: f64,
     lines: f64,
+    direction: f64,
     trees: f64,
     logit: f64,
 }
@@ -146,6 +147,7 @@ fn check_logits(id: &str, got: &Judgement, expected: &Expected) -> f64 {
     for ((branches, logit), expected) in got.hunks.iter().zip(&expected.hunks) {
         close("hunk text logit", branches.text, expected.text);
         close("hunk lines", branches.lines, expected.lines);
+        close("hunk direction", branches.direction, expected.direction);
         close("hunk trees logit", branches.trees, expected.trees);
         close("hunk logit", logit.get(), expected.logit);
         assert_eq!(branches.trunk.is_some(), expected.trunk.is_some(), "{id}");

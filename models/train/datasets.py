@@ -3,12 +3,11 @@ id, task, repo, language, policy, source, label (of the patch, or None), files, 
 hunk_labels (list or None).
 """
 
-from copy import deepcopy
-
 import numpy as np
 
 import diff
 from common import CONFIG, records
+from diff import reverse
 from features import DOC, tokens
 from plant import plant
 
@@ -71,29 +70,6 @@ def planted(split, n):
             taken += 1
             if taken == n:
                 return
-
-
-def reverse(files):
-    """The patch undone: what it added is removed."""
-    files = deepcopy(files)
-    for f in files:
-        f.old, f.new = f.new, f.old
-        f.status = {"added": "deleted", "deleted": "added"}.get(f.status, f.status)
-        for h in f.hunks:
-            h.old_start, h.old_lines, h.new_start, h.new_lines = h.new_start, h.new_lines, h.old_start, h.old_lines
-            flip = {"+": "-", "-": "+", " ": " "}
-            lines = [(flip[k], t) for k, t in h.lines]
-            out, block = [], []  # removed lines come before added ones in a block of changes
-            for kind, text in lines + [(" ", None)]:
-                if kind == " ":
-                    out += sorted(block, key=lambda line: line[0] == "+")
-                    block = []
-                    if text is not None:
-                        out.append((kind, text))
-                else:
-                    block.append((kind, text))
-            h.lines = out
-    return files
 
 
 def balanced(hunk):

@@ -1,6 +1,7 @@
 """Unified diff -> files, hunks, lines. The twin of the Rust parser: same input, same patch."""
 
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 CONTEXT_LINES = 3
@@ -172,3 +173,26 @@ def unquote(text):
             out.append(ESCAPES.get(text[i + 1], ord("?")))
             i += 2
     return out.decode("utf-8", errors="replace")
+
+
+def reverse(files):
+    """The patch undone: what it added is removed."""
+    files = deepcopy(files)
+    for f in files:
+        f.old, f.new = f.new, f.old
+        f.status = {"added": "deleted", "deleted": "added"}.get(f.status, f.status)
+        for h in f.hunks:
+            h.old_start, h.old_lines, h.new_start, h.new_lines = h.new_start, h.new_lines, h.old_start, h.old_lines
+            flip = {"+": "-", "-": "+", " ": " "}
+            lines = [(flip[k], t) for k, t in h.lines]
+            out, block = [], []  # removed lines come before added ones in a block of changes
+            for kind, text in lines + [(" ", None)]:
+                if kind == " ":
+                    out += sorted(block, key=lambda line: line[0] == "+")
+                    block = []
+                    if text is not None:
+                        out.append((kind, text))
+                else:
+                    block.append((kind, text))
+            h.lines = out
+    return files

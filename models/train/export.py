@@ -86,7 +86,7 @@ def untrained():
 
 def stored(tensors):
     """As they are on disk: f16 for the large lexical tables, f32 for the rest."""
-    half = lambda name: (name.startswith("lexical.") and not name.endswith("bias")) or name.startswith("lines.")
+    half = lambda name: (name.startswith("lexical.") and not name.endswith("bias")) or name.startswith(("lines.", "direction."))
     whole = lambda name: name.startswith("trees.") and not name.endswith("value")
     kind = lambda name: np.float16 if half(name) else np.int32 if whole(name) else np.float32
     return {n: np.ascontiguousarray(v, kind(n)) for n, v in tensors.items()}

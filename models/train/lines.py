@@ -155,6 +155,11 @@ def buckets(features):
     return sorted({bucket(f) for f in features})
 
 
+def found(files):
+    """For each hunk: [(line or None, buckets of its features)]."""
+    return [[(line, buckets(features)) for line, features in rows] for rows in hunk_lines(files)]
+
+
 NONE = -20.0
 LINE_NUMBERS = ["lines", "size", "highest", "second", "added", "removed", "changed_lines", "lead"]
 
@@ -164,14 +169,11 @@ def log_sum_exp(values):
     return top + math.log(sum(math.exp(v - top) for v in values)) if len(values) else NONE
 
 
-def scores(files, weight):
-    """For each hunk: (score of the hunk as such, [(line, score)])."""
+def scores(hunks, weight):
+    """For each hunk of `found`: (score of the hunk as such, [(line, score)])."""
     out = []
-    for rows in hunk_lines(files):
-        s = []
-        for line, features in rows:
-            at = buckets(features)
-            s.append((line, float(weight[at].sum(dtype=np.float64)) / math.sqrt(len(at))))
+    for rows in hunks:
+        s = [(line, float(weight[at].sum(dtype=np.float64)) / math.sqrt(len(at))) for line, at in rows]
         out.append((s[0][1], s[1:]))
     return out
 

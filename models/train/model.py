@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 import diff
 import features
-import lines
+import reversal
 from common import BUNDLE, load_tokenizer
 from render import render
 from trees import total
@@ -70,15 +70,14 @@ class Model:
             c = self.t["fusion.bare"].astype(np.float64)
         out |= dict(branches=branches, logit=float(c[:-1] @ list(branches.values()) + c[-1]))
         c, absent = self.t["fusion.hunk"].astype(np.float64), float(self.t["fusion.hunk_trunk_mean"][0])
-        summed = lines.summaries(files, lines.scores(files, self.t["lines.hunk.weight"].astype(np.float64)))
-        around = features.surroundings(files)
-        each = [features.only(f, h) for f in files for h in f.hunks]
-        for n, file in enumerate(each):
+        reduced = [features.only(f, h) for f in files for h in f.hunks]
+        each = reversal.numbers(files, described, self.t["lines.hunk.weight"].astype(np.float64))
+        for n, (values, changed) in enumerate(each):
             trunk = self.head("hunk", hunk_pools[n]) if read[n] else None
-            text = self.text("hunk", features.counts([file]))
-            numbers = list(features.metrics([file], described)) + list(around[n]) + list(summed[n])
-            trees = self.trees("hunk", numbers)
-            first = absent if trunk is None else trunk
-            fused = float(c @ [first, text, summed[n][0], trees, 1.0, out["logit"]])
-            out["hunks"].append(dict(trunk=trunk, text=text, lines=summed[n][0], trees=trees, logit=fused))
+            text = self.text("hunk", features.counts([reduced[n]]))
+            direction = reversal.direction(changed, self.t["direction.hunk.weight"])
+            trees = self.trees("hunk", [*values, direction])
+            lines = values[len(features.METRICS) + len(features.SURROUNDINGS)]
+            fused = float(c @ [absent if trunk is None else trunk, text, lines, trees, 1.0, out["logit"]])
+            out["hunks"].append(dict(trunk=trunk, text=text, lines=lines, direction=direction, trees=trees, logit=fused))
         return out

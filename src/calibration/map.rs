@@ -126,7 +126,35 @@ impl Map {
     }
 }
 
+/// Names the calibration of a model that has none yet, in every output.
+pub const UNCALIBRATED: &str = "uncalibrated";
+
 impl Calibration {
+    /// For a model whose scores were never compared with what was right: they pass as they are.
+    #[must_use]
+    pub fn uncalibrated() -> Self {
+        let map = Map {
+            slope: 1.0,
+            intercept: 0.0,
+            beta: None,
+            reference_prior: Probability::HALF,
+        };
+        Self {
+            schema: 1,
+            id: UNCALIBRATED.into(),
+            default_prior: Probability::HALF,
+            patch: map.clone(),
+            hunk: map,
+            notes: serde_json::Value::Null,
+        }
+    }
+
+    /// Whether it was ever fitted to anything.
+    #[must_use]
+    pub fn is_fitted(&self) -> bool {
+        self.id != UNCALIBRATED
+    }
+
     /// The bin of `notes.hunk.bins` that holds a hunk's score at the reference prior; `None` if
     /// the notes have no such bins, or an empty one.
     #[must_use]

@@ -12,6 +12,6 @@ pub mod prior;
 pub mod probability;
 
 pub use local::{LocalCalibrations, LocalError};
-pub use map::{Beta, Calibration, CalibrationError, Map, ReliabilityBin};
+pub use map::{Beta, Calibration, CalibrationError, Map, ReliabilityBin, UNCALIBRATED};
 pub use prior::shift_prior;
 pub use probability::{Logit, Probability};

@@ -8,13 +8,14 @@
 
 use super::Status;
 use super::model::{ModelArgs, calibrations, engine};
+use super::models::folder;
 use super::records;
 use super::score::judge;
 use crate::calibration::fit::{FEWEST_LABELS, Fit, Kind, Sample, base_rate, fit};
 use crate::calibration::metrics::bootstrap::Estimate;
 use crate::calibration::{Calibration, Map, Probability};
 use crate::config::Config;
-use crate::model::{Bundle, locate};
+use crate::model::Bundle;
 use crate::review::{Label, Reviews, Scope};
 use crate::scoring::{Engine, Judge};
 use anyhow::{Context, Result, bail};
@@ -87,7 +88,7 @@ impl Labelled {
 }
 
 pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<Status> {
-    let bundle = Bundle::open(&locate(args.model.model.as_deref())?)?;
+    let bundle = Bundle::open(&folder(args.model.model.as_deref())?)?;
     let hash = &bundle.identity.bundle_hash;
     let store =
         calibrations().context("no folder for data is known: set DIFFIDENCE_DATA_DIR to one")?;

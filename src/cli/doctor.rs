@@ -4,6 +4,7 @@
 //! is a problem, with the words that `check` would use; the rest is told all the same.
 
 use super::model::{ModelArgs, calibration, cores};
+use super::models::{chosen, folder};
 use super::{Status, text};
 use crate::calibration::Logit;
 use crate::change::{
@@ -12,7 +13,7 @@ use crate::change::{
 };
 use crate::config::{Config, FILE_NAME, repository_keys};
 use crate::model::locate::VARIABLE;
-use crate::model::{Bundle, Cancel, ModelError, RewardModel, Threads, locate};
+use crate::model::{Bundle, Cancel, ModelError, Threads};
 use crate::scoring::Cache;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -114,12 +115,14 @@ fn model(args: &DoctorArgs, threads: usize, findings: &mut Findings) -> Value {
         "named by --model"
     } else if variable.is_some() {
         "named by DIFFIDENCE_MODEL"
+    } else if chosen().is_some() {
+        "chosen with `diffidence model use`"
     } else {
         "the first of the usual places that has one"
     };
     let mut section = Map::new();
     let mut look = || -> Result<(), ModelError> {
-        let folder = locate(args.model.model.as_deref())?;
+        let folder = folder(args.model.model.as_deref())?;
         section.insert("folder".into(), json!(folder));
         section.insert("why".into(), json!(why));
         let bundle = Bundle::open(&folder)?;
@@ -131,7 +134,7 @@ fn model(args: &DoctorArgs, threads: usize, findings: &mut Findings) -> Value {
         section.insert("calibration".into(), json!(calibration.id));
         section.insert("prior".into(), json!(calibration.default_prior));
         let start = Instant::now();
-        let mut model = bundle.load_on(Threads::new(NonZeroUsize::new(threads))?)?;
+        let mut model = bundle.model(Threads::new(NonZeroUsize::new(threads))?)?;
         let verified = "every file has the SHA-256 that bundle.json states";
         section.insert("verified".into(), json!(verified));
         section.insert("load_ms".into(), milliseconds(start));
@@ -152,7 +155,7 @@ fn milliseconds(since: Instant) -> Value {
 }
 
 /// The same change on every machine, so that its logit can be compared.
-fn sample() -> Patch {
+pub(super) fn sample() -> Patch {
     let line = |kind, text: &str| Line {
         kind,
         text: text.into(),

@@ -10,6 +10,7 @@ mod doctor;
 pub mod eval;
 mod github;
 mod model;
+mod models;
 mod rank;
 pub mod records;
 mod report;
@@ -44,6 +45,8 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Say what a bug report needs, and whether a check could run here
     Doctor(doctor::DoctorArgs),
+    /// Import a model of your own, check it, and choose which one is used
+    Model(models::ModelCommand),
     /// List, undo or export what was said about hunks in an editor
     Review(review::ReviewArgs),
     /// Serve an editor over standard input and output
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => model::run_eval(&args, &mut out),
         Command::Calibrate(args) => calibrate::run(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
+        Command::Model(args) => models::run(&args, &mut out),
         Command::Review(args) => review::run(&args, &mut out),
         Command::Lsp(args) => {
             drop(out);

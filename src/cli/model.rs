@@ -2,11 +2,12 @@
 
 use super::Status;
 use super::eval::{self, EvalArgs, ExitStatus, Scored, Scorer};
+use super::models::folder;
 use super::records::Record;
 use super::score;
 use crate::calibration::{Calibration, LocalCalibrations, Probability};
 use crate::config::Config;
-use crate::model::{Bundle, RewardModel, Threads, locate};
+use crate::model::{Bundle, Threads};
 use crate::review::Reviews;
 use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader};
 use crate::server::ServerOptions;
@@ -61,7 +62,7 @@ struct Opened {
 }
 
 fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Opened> {
-    let folder = locate(args.model.as_deref().or(config.model.as_deref()))?;
+    let folder = folder(args.model.as_deref().or(config.model.as_deref()))?;
     let bundle = Bundle::open(&folder)?;
     let calibration = calibration(&bundle).unwrap_or_else(|| bundle.calibration.clone());
     let judge = Judge::new(bundle.identity.clone(), calibration, config.prior);
@@ -69,10 +70,7 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
         .threads
         .or(config.threads.and_then(NonZeroUsize::new))
         .or(NonZeroUsize::new(default_threads));
-    let loader: Loader = Box::new(move || {
-        let model = bundle.load_on(Threads::new(threads)?)?;
-        Ok(Box::new(model) as Box<dyn RewardModel>)
-    });
+    let loader: Loader = Box::new(move || bundle.model(Threads::new(threads)?));
     let cache = match Cache::default_folder().filter(|_| !args.no_cache) {
         Some(folder) => Cache::in_folder(folder),
         None => Cache::in_memory(),

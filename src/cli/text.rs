@@ -2,6 +2,7 @@
 //! else, and a summary that is never missing.
 
 use super::report::{Counts, FileOutcome, FileReport, HunkReport, Report, ScoredFile};
+use crate::calibration::UNCALIBRATED;
 use crate::scoring::hunks_to_check;
 use anstyle::{AnsiColor, Style};
 use std::io::{self, Write};
@@ -131,6 +132,11 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out, "{}", parts.join(" · "))?;
+    let uncalibrated = if report.frame.calibration == UNCALIBRATED {
+        ", uncalibrated"
+    } else {
+        ""
+    };
     let task = if report.frame.task {
         " · task description used"
     } else {
@@ -138,7 +144,7 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "{DIM}against {base} · {} · prior {}{task}{DIM:#}",
+        "{DIM}against {base} · {}{uncalibrated} · prior {}{task}{DIM:#}",
         report.frame.model, report.frame.prior
     )
 }

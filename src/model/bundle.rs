@@ -6,11 +6,12 @@
 
 use super::gguf::Gguf;
 use super::heads::HeadWeights;
-use super::manifest::{FileEntry, Manifest, Refusal};
-use super::reward::{ModelError, ModelIdentity};
+use super::manifest::{AnyManifest, FileEntry, Manifest, Refusal};
+use super::reward::{ModelError, ModelIdentity, RewardModel};
 use super::threads::Threads;
 use super::trunk::Trunk;
 use super::trunk_heads::TrunkHeads;
+use super::verifier::GenerativeVerifier;
 use crate::calibration::Calibration;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -38,7 +39,7 @@ pub struct Bundle {
     /// Languages that the model was trained on, as the bundle states them.
     pub languages: Vec<String>,
     dir: PathBuf,
-    manifest: Manifest,
+    manifest: AnyManifest,
 }
 
 impl Bundle {
@@ -55,25 +56,22 @@ impl Bundle {
             }
             other => other?,
         };
-        let manifest = Manifest::from_json(&bytes).map_err(|refusal| at(&path, refusal))?;
-        let calibration_path = dir.join(&manifest.calibration);
+        let manifest = AnyManifest::from_json(&bytes).map_err(|refusal| at(&path, refusal))?;
+        let stated = manifest.stated();
+        let calibration_path = dir.join(stated.calibration);
         let calibration = read(&calibration_path, MAX_SMALL)?;
-        verify(
-            &calibration_path,
-            &calibration,
-            &manifest.calibration_sha256,
-        )?;
+        verify(&calibration_path, &calibration, stated.calibration_sha256)?;
         let calibration = Calibration::from_json(&calibration)
             .map_err(|error| invalid(&calibration_path, error.to_string()))?;
         Ok(Self {
             identity: ModelIdentity {
-                name: manifest.name.clone(),
-                version: manifest.version.clone(),
+                name: stated.name.into(),
+                version: stated.version.into(),
                 bundle_hash: hex(&Sha256::digest(&bytes)),
-                renderer: manifest.renderer.clone(),
+                renderer: stated.renderer.into(),
             },
             calibration,
-            languages: manifest.languages.clone(),
+            languages: stated.languages.to_vec(),
             dir: dir.to_path_buf(),
             manifest,
         })
@@ -85,11 +83,34 @@ impl Bundle {
         &self.dir
     }
 
-    /// Reads and verifies all files and builds the model, computing on the default number of
-    /// threads: `RAYON_NUM_THREADS`, or the number of physical cores.
+    /// Reads and verifies all files and builds the model, computing on the given threads.
     ///
     /// # Errors
-    /// [`ModelError::Read`] or [`ModelError::Invalid`] naming the file and field at fault.
+    /// [`ModelError`] naming the file and field at fault, or what memory the model needs.
+    pub fn model(&self, threads: Threads) -> Result<Box<dyn RewardModel>, ModelError> {
+        Ok(match &self.manifest {
+            AnyManifest::TrunkHeads(_) => Box::new(self.load_on(threads)?),
+            AnyManifest::Verifier(_) => Box::new(self.verifier(threads)?),
+        })
+    }
+
+    /// Like [`Bundle::model`] for a bundle that must be of kind `generative-verifier`.
+    ///
+    /// # Errors
+    /// As for [`Bundle::model`].
+    pub fn verifier(&self, threads: Threads) -> Result<GenerativeVerifier, ModelError> {
+        let AnyManifest::Verifier(manifest) = &self.manifest else {
+            return Err(self.other_kind("generative-verifier"));
+        };
+        let files = BundleFiles { dir: &self.dir };
+        GenerativeVerifier::load(self.identity.clone(), manifest, &files, threads)
+    }
+
+    /// Like [`Bundle::model`] for a bundle that must be of kind `trunk-heads`, on the default
+    /// number of threads: `RAYON_NUM_THREADS`, or the number of physical cores.
+    ///
+    /// # Errors
+    /// As for [`Bundle::model`].
     pub fn load(&self) -> Result<TrunkHeads, ModelError> {
         self.load_on(Threads::new(None)?)
     }
@@ -97,17 +118,24 @@ impl Bundle {
     /// Like [`Bundle::load`], computing on the given threads.
     ///
     /// # Errors
-    /// As for [`Bundle::load`].
+    /// As for [`Bundle::model`].
     pub fn load_on(&self, threads: Threads) -> Result<TrunkHeads, ModelError> {
+        let AnyManifest::TrunkHeads(manifest) = &self.manifest else {
+            return Err(self.other_kind("trunk-heads"));
+        };
+        let files = Parts {
+            files: BundleFiles { dir: &self.dir },
+            manifest,
+        };
         // The three files take about the same time, so each gets its own thread.
         let (trunk, tokenizer, heads) = threads.three(
-            || self.load_trunk(),
-            || self.load_tokenizer(),
-            || self.load_heads(),
+            || files.load_trunk(),
+            || files.load_tokenizer(),
+            || files.load_heads(),
         );
         Ok(TrunkHeads::new(
             self.identity.clone(),
-            self.manifest.limits(),
+            manifest.limits(),
             tokenizer?,
             trunk?,
             heads?,
@@ -115,6 +143,21 @@ impl Bundle {
         ))
     }
 
+    fn other_kind(&self, wanted: &str) -> ModelError {
+        ModelError::Unsupported {
+            file: self.dir.join(MANIFEST),
+            problem: format!("field `kind` is not {wanted}"),
+        }
+    }
+}
+
+/// The files of a bundle with trunk and heads.
+struct Parts<'a> {
+    files: BundleFiles<'a>,
+    manifest: &'a Manifest,
+}
+
+impl Parts<'_> {
     fn load_trunk(&self) -> Result<Trunk, ModelError> {
         let (path, bytes) = self.weights(".gguf")?;
         let load = || {
@@ -126,19 +169,12 @@ impl Bundle {
 
     fn load_heads(&self) -> Result<HeadWeights, ModelError> {
         let (path, bytes) = self.weights(".safetensors")?;
-        HeadWeights::load(&bytes, &self.manifest).map_err(|problem| invalid(&path, problem))
+        HeadWeights::load(&bytes, self.manifest).map_err(|problem| invalid(&path, problem))
     }
 
     fn load_tokenizer(&self) -> Result<Tokenizer, ModelError> {
-        let (path, bytes) = self.file(&self.manifest.tokenizer, MAX_TOKENIZER)?;
-        // The tokenizer's own reader panics on JSON that breaks off.
-        serde_json::from_slice::<serde_json::Value>(&bytes)
-            .map_err(|error| invalid(&path, error.to_string()))?;
-        let fault = |error: tokenizers::Error| invalid(&path, error.to_string());
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(fault)?;
-        // A window is filled by this program, never by the tokenizer.
-        tokenizer.with_truncation(None).map_err(fault)?;
-        tokenizer.with_padding(None);
+        let (path, bytes) = self.files.tokenizer(&self.manifest.tokenizer)?;
+        let tokenizer = tokenizer_from(&bytes).map_err(|problem| invalid(&path, problem))?;
         let vocab = self.manifest.trunk.vocab;
         let too_large = tokenizer
             .get_vocab(true)
@@ -159,15 +195,104 @@ impl Bundle {
         let entry = self
             .manifest
             .weights(extension)
-            .map_err(|refusal| at(&self.dir.join(MANIFEST), refusal))?;
-        self.file(entry, MAX_WEIGHTS)
+            .map_err(|refusal| at(&self.files.dir.join(MANIFEST), refusal))?;
+        self.files.whole(entry, MAX_WEIGHTS)
+    }
+}
+
+/// The files of a bundle's folder.
+pub(super) struct BundleFiles<'a> {
+    dir: &'a Path,
+}
+
+impl BundleFiles<'_> {
+    /// A small file, whole.
+    pub(super) fn small(&self, entry: &FileEntry) -> Result<(PathBuf, Vec<u8>), ModelError> {
+        self.whole(entry, MAX_SMALL)
     }
 
-    fn file(&self, entry: &FileEntry, limit: u64) -> Result<(PathBuf, Vec<u8>), ModelError> {
+    /// A tokenizer's file, whole.
+    pub(super) fn tokenizer(&self, entry: &FileEntry) -> Result<(PathBuf, Vec<u8>), ModelError> {
+        self.whole(entry, MAX_TOKENIZER)
+    }
+
+    /// A file of weights of any size, open.
+    pub(super) fn weights(&self, entry: &FileEntry) -> Result<(PathBuf, File), ModelError> {
+        let path = self.dir.join(&entry.file);
+        let fault = |source| ModelError::Read {
+            file: path.clone(),
+            source,
+        };
+        let metadata = std::fs::metadata(&path).map_err(fault)?;
+        if !metadata.is_file() {
+            return Err(invalid(&path, "is not a file".into()));
+        }
+        let mut file = File::open(&path).map_err(fault)?;
+        let actual = digest(&mut file).map_err(fault)?;
+        compare(&path, &actual, &entry.sha256)?;
+        Ok((path, file))
+    }
+
+    /// What is wrong with a file, as an error.
+    pub(super) fn invalid(&self, path: &Path, problem: String) -> ModelError {
+        invalid(path, problem)
+    }
+
+    fn whole(&self, entry: &FileEntry, limit: u64) -> Result<(PathBuf, Vec<u8>), ModelError> {
         let path = self.dir.join(&entry.file);
         let bytes = read(&path, limit)?;
         verify(&path, &bytes, &entry.sha256)?;
         Ok((path, bytes))
+    }
+}
+
+/// Reads `tokenizer.json`. Fails with a clause that says what is wrong with it.
+pub(super) fn tokenizer_from(bytes: &[u8]) -> Result<Tokenizer, String> {
+    // The tokenizer's own reader panics on JSON that breaks off.
+    serde_json::from_slice::<serde_json::Value>(bytes).map_err(|error| error.to_string())?;
+    let fault = |error: tokenizers::Error| error.to_string();
+    let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(fault)?;
+    // A window is filled by this program, never by the tokenizer.
+    tokenizer.with_truncation(None).map_err(fault)?;
+    tokenizer.with_padding(None);
+    Ok(tokenizer)
+}
+
+/// SHA-256 of all that can be read, in hexadecimal.
+pub(super) fn digest(from: &mut impl Read) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(from, &mut hash)?;
+    Ok(hex(&hash.finalize()))
+}
+
+/// What both kinds of manifest state.
+struct Stated<'a> {
+    name: &'a str,
+    version: &'a str,
+    renderer: &'a str,
+    calibration: &'a str,
+    calibration_sha256: &'a str,
+    languages: &'a [String],
+}
+
+impl AnyManifest {
+    fn stated(&self) -> Stated<'_> {
+        macro_rules! stated {
+            ($manifest:expr) => {
+                Stated {
+                    name: &$manifest.name,
+                    version: &$manifest.version,
+                    renderer: &$manifest.renderer,
+                    calibration: &$manifest.calibration,
+                    calibration_sha256: &$manifest.calibration_sha256,
+                    languages: &$manifest.languages,
+                }
+            };
+        }
+        match self {
+            Self::TrunkHeads(manifest) => stated!(manifest),
+            Self::Verifier(manifest) => stated!(manifest),
+        }
     }
 }
 
@@ -198,7 +323,10 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
 }
 
 fn verify(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
-    let actual = hex(&Sha256::digest(bytes));
+    compare(path, &hex(&Sha256::digest(bytes)), expected)
+}
+
+fn compare(path: &Path, actual: &str, expected: &str) -> Result<(), ModelError> {
     if actual == expected {
         return Ok(());
     }

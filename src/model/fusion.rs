@@ -35,7 +35,9 @@ pub struct HunkBranches {
     pub text: f64,
     /// The line branch; higher means more likely wrong.
     pub lines: f64,
-    /// The trees over metrics, surroundings and line scores.
+    /// Whether the change reads like one for the better; the trees see it.
+    pub direction: f64,
+    /// The trees over metrics, surroundings and line scores, and over what the reverse has of them.
     pub trees: f64,
 }
 

@@ -109,9 +109,7 @@ impl<'a> Gguf<'a> {
     /// A tensor as it is stored; for tables of which only some rows are used.
     pub(super) fn stored(&self, name: &str, shape: &[usize]) -> Result<QTensor, Problem> {
         let entry = self.entry(name, shape)?;
-        let bytes = aligned(&self.bytes[entry.range.clone()]);
-        let data = Cow::Borrowed(bytes.as_slice());
-        QStorage::from_data(data, &Device::Cpu, entry.dtype)
+        storage(entry.dtype, &self.bytes[entry.range.clone()])
             .and_then(|storage| QTensor::new(storage, shape))
             .map_err(|error| format!("tensor `{name}`: {error}"))
     }
@@ -119,18 +117,9 @@ impl<'a> Gguf<'a> {
     /// A tensor as f32.
     pub(super) fn dequantized(&self, name: &str, shape: &[usize]) -> Result<Tensor, Problem> {
         let entry = self.entry(name, shape)?;
-        let bytes = &self.bytes[entry.range.clone()];
-        let plain = |values| Tensor::from_vec(values, shape, &Device::Cpu);
-        let tensor = match entry.dtype {
-            GgmlDType::F32 => plain(words(bytes, f32::from_le_bytes)),
-            GgmlDType::F16 => plain(words(bytes, |b| f16::from_le_bytes(b).to_f32())),
-            GgmlDType::BF16 => plain(words(bytes, |b| bf16::from_le_bytes(b).to_f32())),
-            _ => {
-                return self
-                    .stored(name, shape)?
-                    .dequantize(&Device::Cpu)
-                    .map_err(|error| format!("tensor `{name}`: {error}"));
-            }
+        let tensor = match floats(entry.dtype, &self.bytes[entry.range.clone()]) {
+            Some(values) => Tensor::from_vec(values, shape, &Device::Cpu),
+            None => self.stored(name, shape)?.dequantize(&Device::Cpu),
         };
         tensor.map_err(|error| format!("tensor `{name}`: {error}"))
     }
@@ -148,6 +137,22 @@ impl<'a> Gguf<'a> {
         }
         Ok(entry)
     }
+}
+
+/// Values of a type that is not made of blocks, as f32.
+pub(super) fn floats(dtype: GgmlDType, bytes: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        GgmlDType::F32 => words(bytes, f32::from_le_bytes),
+        GgmlDType::F16 => words(bytes, |b| f16::from_le_bytes(b).to_f32()),
+        GgmlDType::BF16 => words(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+        _ => return None,
+    })
+}
+
+/// Values of any type, as they are stored.
+fn storage(dtype: GgmlDType, bytes: &[u8]) -> candle_core::Result<QStorage> {
+    let bytes = aligned(bytes);
+    QStorage::from_data(Cow::Borrowed(bytes.as_slice()), &Device::Cpu, dtype)
 }
 
 /// Bytes at an address that candle accepts for any type.

@@ -9,6 +9,7 @@ use super::lexical::Lexical;
 use super::lines::{LINE_NUMBERS, LineModel};
 use super::manifest::{HeadShape, Manifest};
 use super::metrics::{METRICS, MetricsModel};
+use super::reversal::{DirectionModel, REVERSAL};
 use super::surroundings::SURROUNDINGS;
 use super::trees::{Stored, Trees};
 use candle_core::cpu::erf::erf_f64;
@@ -75,6 +76,7 @@ pub(super) struct HunkWeights {
     pub(super) head: Head,
     pub(super) lexical: Lexical,
     pub(super) lines: LineModel,
+    pub(super) direction: DirectionModel,
     pub(super) trees: Trees,
     pub(super) fusion: HunkFusion,
 }
@@ -135,7 +137,10 @@ impl HeadWeights {
             lines: LineModel {
                 weight: reader.tensor("lines.hunk.weight", &[buckets as usize])?,
             },
-            trees: reader.trees("hunk", METRICS + SURROUNDINGS + LINE_NUMBERS)?,
+            direction: DirectionModel {
+                weight: reader.tensor("direction.hunk.weight", &[buckets as usize])?,
+            },
+            trees: reader.trees("hunk", METRICS + SURROUNDINGS + LINE_NUMBERS + REVERSAL)?,
             fusion: HunkFusion {
                 weights: reader.array("fusion.hunk")?,
                 unread: reader.number("fusion.hunk_trunk_mean")?,

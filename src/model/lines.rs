@@ -14,7 +14,7 @@ use super::token::{is_identifier, tokens};
 use super::vocabulary::is_keyword;
 use crate::calibration::Probability;
 use crate::change::{Hunk, Line, LineKind, Patch};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How many numbers [`summaries`] gives for a hunk.
 pub(super) const LINE_NUMBERS: usize = 8;
@@ -31,6 +31,9 @@ pub(super) struct LineModel {
     pub(super) weight: Vec<f32>,
 }
 
+/// How many rows of a hunk, its lines and the hunk as such, have a feature.
+pub(super) type Found = BTreeMap<u32, u32>;
+
 /// What the lines of a hunk got.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LineScores {
@@ -38,6 +41,7 @@ pub(super) struct LineScores {
     pub(super) hunk: f64,
     /// Index in [`Hunk::lines`] and score of each changed line.
     pub(super) lines: Vec<(usize, f64)>,
+    pub(super) found: Found,
 }
 
 impl LineModel {
@@ -49,11 +53,19 @@ impl LineModel {
         let replaced = replaced(&hunk.lines);
         let changed = hunk.lines.iter().enumerate();
         let changed = changed.filter(|(_, line)| line.kind != LineKind::Context);
+        let mut found = Found::new();
+        let mut scored = |features: &Features| {
+            for &bucket in &features.found {
+                *found.entry(bucket).or_default() += 1;
+            }
+            self.score(features)
+        };
         let lines = changed.map(|(at, _)| {
             let mut features = Features::new(self.buckets());
             features.line(&hunk.lines, at, &around, replaced.get(&at).copied());
-            (at, self.score(&features))
+            (at, scored(&features))
         });
+        let lines = lines.collect();
         let mut size = Features::new(self.buckets());
         let count = |kind| digit(hunk.count(kind).min(8));
         size.put(
@@ -64,8 +76,9 @@ impl LineModel {
                 .text(count(LineKind::Removed)),
         );
         LineScores {
-            lines: lines.collect(),
-            hunk: self.score(&size),
+            lines,
+            hunk: scored(&size),
+            found,
         }
     }
 
@@ -460,6 +473,7 @@ mod tests {
         let scores = LineScores {
             hunk: 0.0,
             lines: vec![(1, 0.0), (3, 1.0), (4, f64::ln(2.0)), (6, 0.0)],
+            found: Found::new(),
         };
         let suspects = scores.suspects();
         let lines: Vec<usize> = suspects.iter().map(|suspect| suspect.line).collect();

@@ -7,9 +7,11 @@ use super::heads::{HunkPool, PatchPool};
 use super::lines::LINE_NUMBERS;
 use super::metrics::METRICS;
 use super::render::RENDERER;
+use super::reversal::REVERSAL;
 use super::surroundings::SURROUNDINGS;
+use super::verifier;
 use super::window::Limits;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Largest window that is accepted, in tokens.
 const MAX_CONTEXT: usize = 32_768;
@@ -53,7 +55,7 @@ pub(super) struct Manifest {
 }
 
 /// A file of the bundle.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct FileEntry {
     /// A plain name within the folder.
     pub(super) file: String,
@@ -96,6 +98,7 @@ pub(super) struct LexicalShape {
     pub(super) metrics: usize,
     pub(super) surroundings: usize,
     pub(super) line_numbers: usize,
+    pub(super) reversal: usize,
 }
 
 /// What has to be known before the rest can be read.
@@ -112,7 +115,14 @@ enum Kind {
     GenerativeVerifier,
 }
 
-impl Manifest {
+/// A manifest of either kind.
+#[derive(Debug, Clone)]
+pub(super) enum AnyManifest {
+    TrunkHeads(Box<Manifest>),
+    Verifier(Box<verifier::Manifest>),
+}
+
+impl AnyManifest {
     /// Reads and checks `bundle.json`.
     pub(super) fn from_json(bytes: &[u8]) -> Result<Self, Refusal> {
         // Fields that are passed over would hide damage otherwise.
@@ -124,12 +134,17 @@ impl Manifest {
                 preamble.schema
             )));
         }
-        if matches!(preamble.kind, Kind::GenerativeVerifier) {
-            return Err(Refusal::Unsupported(
-                "field `kind` is generative-verifier, but this version runs trunk-heads only"
-                    .into(),
-            ));
-        }
+        Ok(match preamble.kind {
+            Kind::TrunkHeads => Self::TrunkHeads(Box::new(Manifest::from_json(bytes)?)),
+            Kind::GenerativeVerifier => {
+                Self::Verifier(Box::new(verifier::Manifest::from_json(bytes)?))
+            }
+        })
+    }
+}
+
+impl Manifest {
+    fn from_json(bytes: &[u8]) -> Result<Self, Refusal> {
         let manifest: Self = parse(bytes)?;
         if manifest.renderer != RENDERER {
             return Err(Refusal::Unsupported(format!(
@@ -255,6 +270,7 @@ impl Manifest {
             ("metrics", self.lexical.metrics, METRICS),
             ("surroundings", self.lexical.surroundings, SURROUNDINGS),
             ("line_numbers", self.lexical.line_numbers, LINE_NUMBERS),
+            ("reversal", self.lexical.reversal, REVERSAL),
         ] {
             if value != measured {
                 return Err(Refusal::Unsupported(format!(
@@ -266,7 +282,7 @@ impl Manifest {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -282,7 +298,7 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
     Ok(value)
 }
 
-fn require(holds: bool, problem: &str) -> Result<(), Refusal> {
+pub(super) fn require(holds: bool, problem: &str) -> Result<(), Refusal> {
     if holds {
         Ok(())
     } else {
@@ -290,7 +306,7 @@ fn require(holds: bool, problem: &str) -> Result<(), Refusal> {
     }
 }
 
-fn within(field: &str, value: usize, low: usize, high: usize) -> Result<(), Refusal> {
+pub(super) fn within(field: &str, value: usize, low: usize, high: usize) -> Result<(), Refusal> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
@@ -300,7 +316,7 @@ fn within(field: &str, value: usize, low: usize, high: usize) -> Result<(), Refu
 }
 
 /// A name that stays within the folder on every platform, so no separators, drives or dots only.
-fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
+pub(super) fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
     let plain = !name.is_empty()
         && !name.starts_with('.')
         && name
@@ -314,7 +330,7 @@ fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
     )))
 }
 
-fn check_hash(field: &str, hash: &str) -> Result<(), Refusal> {
+pub(super) fn check_hash(field: &str, hash: &str) -> Result<(), Refusal> {
     let valid = hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if valid {
         return Ok(());

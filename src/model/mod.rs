@@ -19,6 +19,7 @@ mod ops;
 mod pool;
 mod problem;
 pub mod render;
+mod reversal;
 pub mod reward;
 mod surroundings;
 pub mod threads;
@@ -26,6 +27,7 @@ mod token;
 mod trees;
 mod trunk;
 pub mod trunk_heads;
+pub mod verifier;
 mod vocabulary;
 pub mod window;
 

@@ -125,6 +125,12 @@ pub enum ModelError {
         .0.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
     )]
     NotInstalled(Vec<PathBuf>),
+    /// The model and its prompts do not fit into memory: what it needs, and what would fit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// A file of weights does not hold what the bundle says, or cannot be read.
+    #[error("the model's weights: {0}")]
+    Weights(String),
     /// The patch has no added or removed line.
     #[error("the patch changes no line: there is nothing to score")]
     NothingToScore,

@@ -182,7 +182,7 @@ impl Block {
 /// Causal attention of a block of queries (heads, length, width), the first of them at position
 /// `start`, to all keys up to the last of them (key heads, start + length, width). Several query
 /// heads share a key head by stacking their rows, so nothing is copied for them.
-fn attend(
+pub(super) fn attend(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,

@@ -10,13 +10,15 @@ use super::lines::{self, LineScores};
 use super::metrics;
 use super::pool::Pools;
 use super::problem::Problem;
+use super::reversal::{self, Side};
 use super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
-use super::surroundings;
+use super::surroundings::{self, Term};
 use super::threads::Threads;
 use super::trunk::Trunk;
 use super::window::{Limits, Windows};
 use crate::calibration::Logit;
 use crate::change::{LineKind, Patch};
+use std::collections::HashMap;
 use tokenizers::Tokenizer;
 
 /// A loaded model of kind `trunk-heads`.
@@ -144,33 +146,64 @@ impl TrunkHeads {
     ) -> Result<(Counts, Vec<HunkBranches>, Vec<LineScores>), ModelError> {
         let judges = &self.weights.hunk;
         let hunks_with = surroundings::hunks_with(patch);
-        let mut scores: Vec<LineScores> = Vec::new();
-        for (_, hunk) in patch.hunks() {
-            stop_if(cancel)?;
-            scores.push(judges.lines.scores(hunk, &hunks_with));
-        }
+        let scores = self.lines(patch, &hunks_with, cancel)?;
         let summaries = lines::summaries(patch, &scores);
         let surroundings = surroundings::of_hunks(patch, &hunks_with);
+        let reverse = reversal::reversed(patch);
+        let reverse_scores = self.lines(&reverse, &surroundings::hunks_with(&reverse), cancel)?;
+        let reverse_summaries = lines::summaries(&reverse, &reverse_scores);
         let mut counts = Counts::default();
         let mut branches = Vec::with_capacity(scores.len());
-        let numbers = summaries.iter().zip(&surroundings);
-        for ((index, (file, hunk)), (lines, around)) in patch.hunks().enumerate().zip(numbers) {
+        let ours = summaries.iter().zip(&scores).zip(&surroundings);
+        let theirs = reverse.hunks().zip(&reverse_summaries).zip(&reverse_scores);
+        let hunks = patch.hunks().enumerate().zip(ours).zip(theirs);
+        for (((index, (file, hunk)), ((lines, scores), around)), theirs) in hunks {
             stop_if(cancel)?;
+            let (((reverse_file, reverse_hunk), reverse_lines), reverse_scores) = theirs;
             let terms = Counts::of(hunk, self.weights.buckets);
             counts.add(&terms);
             let mut numbers = metrics::of_hunk(file, hunk, problem);
+            let against = reversal::against(
+                &judges.direction,
+                &Side {
+                    metrics: &numbers,
+                    lines,
+                    found: &scores.found,
+                },
+                &Side {
+                    metrics: &metrics::of_hunk(reverse_file, reverse_hunk, problem),
+                    lines: reverse_lines,
+                    found: &reverse_scores.found,
+                },
+            );
             numbers.extend(around);
             numbers.extend(lines);
+            numbers.extend(&against);
             let features = pools.hunk(index, &judges.pools);
             let [total, ..] = lines;
             branches.push(HunkBranches {
                 trunk: features.map(|features| judges.head.logit(&features)),
                 text: judges.lexical.logit(&terms),
                 lines: *total,
+                direction: against.last().copied().unwrap_or_default(),
                 trees: judges.trees.sum(&numbers),
             });
         }
         Ok((counts, branches, scores))
+    }
+
+    /// What the line branch says of each hunk.
+    fn lines(
+        &self,
+        patch: &Patch,
+        hunks_with: &HashMap<Term<'_>, usize>,
+        cancel: &Cancel,
+    ) -> Result<Vec<LineScores>, ModelError> {
+        let score = |(_, hunk)| {
+            stop_if(cancel)?;
+            Ok(self.weights.hunk.lines.scores(hunk, hunks_with))
+        };
+        patch.hunks().map(score).collect()
     }
 
     fn read<'a>(&self, windows: &'a Windows, cancel: &Cancel) -> Result<Pools<'a>, ModelError> {

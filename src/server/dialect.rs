@@ -5,27 +5,39 @@
 use serde_json::Value;
 use tower_lsp::jsonrpc::Request;
 
-/// The protocol has `workspace.diagnostics` among the client's capabilities; lsp-types 0.94 looks
-/// for `workspace.diagnostic` and finds nothing.
+/// The message as lsp-types and tower-lsp read it.
 pub(super) fn as_read(request: Request) -> Request {
-    if request.method() != "initialize" {
+    let method = request.method();
+    if !matches!(method, "initialize" | "shutdown" | "exit") {
         return request;
     }
     let (method, id, params) = request.into_parts();
+    let params = match params {
+        // Emacs writes that there are none, which tower-lsp takes for some that should not be there.
+        Some(Value::Null) => None,
+        Some(params) if method == "initialize" => Some(with_diagnostics(params)),
+        params => params,
+    };
     let mut builder = Request::build(method);
-    if let Some(mut params) = params {
-        let workspace = params.pointer_mut("/capabilities/workspace");
-        if let Some(workspace) = workspace.and_then(Value::as_object_mut)
-            && let Some(diagnostics) = workspace.get("diagnostics").cloned()
-        {
-            workspace.entry("diagnostic").or_insert(diagnostics);
-        }
+    if let Some(params) = params {
         builder = builder.params(params);
     }
     match id {
         Some(id) => builder.id(id).finish(),
         None => builder.finish(),
     }
+}
+
+/// The protocol has `workspace.diagnostics` among the client's capabilities; lsp-types 0.94 looks
+/// for `workspace.diagnostic` and finds nothing.
+fn with_diagnostics(mut params: Value) -> Value {
+    let workspace = params.pointer_mut("/capabilities/workspace");
+    if let Some(workspace) = workspace.and_then(Value::as_object_mut)
+        && let Some(diagnostics) = workspace.get("diagnostics").cloned()
+    {
+        workspace.entry("diagnostic").or_insert(diagnostics);
+    }
+    params
 }
 
 #[cfg(test)]
@@ -47,5 +59,14 @@ mod tests {
         check(json!({"diagnostics": able}), able.clone());
         check(json!({"diagnostic": able}), able.clone());
         check(json!({}), Value::Null);
+    }
+
+    #[test]
+    fn null_for_no_parameters_is_none() {
+        for method in ["shutdown", "exit"] {
+            let request = Request::build(method).params(Value::Null).id(1).finish();
+            let (_, id, params) = as_read(request).into_parts();
+            assert_eq!((id, params), (Some(1.into()), None), "{method}");
+        }
     }
 }

@@ -29,6 +29,7 @@ pub const BUCKETS: usize = 1024;
 pub const METRICS: usize = 121;
 pub const SURROUNDINGS: usize = 8;
 pub const LINE_NUMBERS: usize = 8;
+pub const REVERSAL: usize = METRICS + LINE_NUMBERS + 1;
 /// Features and right children of two trees: a split on the tokens added, and a leaf.
 const TREE: [[i32; 4]; 2] = [[4, -1, -1, -1], [2, 0, 0, 0]];
 /// All files but `bundle.json`.
@@ -138,7 +139,7 @@ fn manifest() -> Value {
         },
         "lexical": {
             "buckets": BUCKETS, "metrics": METRICS, "surroundings": SURROUNDINGS,
-            "line_numbers": LINE_NUMBERS,
+            "line_numbers": LINE_NUMBERS, "reversal": REVERSAL,
         },
     })
 }
@@ -276,6 +277,7 @@ fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32]))
         ("fusion.hunk".into(), vec![6]),
         ("fusion.hunk_trunk_mean".into(), vec![1]),
         ("lines.hunk.weight".into(), vec![buckets]),
+        ("direction.hunk.weight".into(), vec![buckets]),
         ("metrics.patch.bias".into(), vec![1]),
     ];
     for kind in ["patch", "bare", "hunk"] {

@@ -18,7 +18,7 @@ const TINY = {
   'diffidence.debounceMs': 100,
 };
 
-const stage = await Stage.open({ vsix: process.env.DIFFIDENCE_VSIX, shots });
+const stage = await Stage.open({ vsix: [process.env.DIFFIDENCE_VSIX], shots });
 let passed = 0;
 
 async function check(what, run) {
@@ -102,6 +102,26 @@ async function palette(command) {
     return (await first.textContent({ timeout: 2000 })).includes(command);
   });
   await stage.page.keyboard.press('Enter');
+}
+
+/** Waits until an element has stopped fading in and growing, and returns its box. */
+async function settled(element) {
+  let last;
+  await eventually('an element that keeps still', async () => {
+    const { opacity, size } = await element.evaluate((node) => {
+      let opacity = 1;
+      for (let at = node; at; at = at.parentElement) {
+        opacity *= Number(getComputedStyle(at).opacity);
+      }
+      const { x, y, width, height } = node.getBoundingClientRect();
+      return { opacity, size: [x, y, width, height].join(' ') };
+    });
+    const picture = opacity === 1 ? size + (await element.screenshot()).toString('base64') : undefined;
+    const same = picture !== undefined && picture === last;
+    last = picture;
+    return same;
+  });
+  return element.boundingBox();
 }
 
 /** Clicks one of the buttons that a row of the tree shows under the mouse. */
@@ -402,7 +422,8 @@ await check('the bundled model, in pictures', async () => {
     await stage.edit(shop.path('shop/prices.py'), 11);
     await eventuallyLens(/\d+% likely correct/);
     await eventuallyStatus(/\d+% · /);
-    await eventuallyTree((rows) => rows.length >= 5);
+    await eventuallyTree((rows) => rows.length >= 5 && !matches(/scoring…/)(rows));
+    await eventually('view', () => stage.texts(`${VIEW} .message`), matches(/^Against HEAD/));
     await eventually('gutter', () => gutter().count(), (n) => n > 0);
     await eventually('no progress', () => stage.texts('.notification-toast'), (all) => all.length === 0);
     await stage.picture(`review-${theme}`, { x: 0, y: 35, width: 1040, height: 420 });
@@ -410,8 +431,8 @@ await check('the bundled model, in pictures', async () => {
     await line.hover({ position: { x: 60, y: 8 } });
     const hover = stage.page.locator('.monaco-hover:visible', { hasText: 'likely correct' }).first();
     await hover.waitFor();
-    const box = await hover.boundingBox();
-    await stage.picture(`hover-${theme}`, { x: 350, y: Math.max(35, box.y - 90), width: 690, height: box.height + 170 });
+    const box = await settled(hover);
+    await stage.picture(`hover-${theme}`, { x: 350, y: Math.max(35, box.y - 90), width: Math.max(690, box.x + box.width - 330), height: box.height + 170 });
   }
 });
 

@@ -84,14 +84,14 @@ async function freePort() {
 }
 
 export class Stage {
-  /** Installs the extension, starts code-server and a browser. */
-  static async open({ vsix, shots }) {
+  /** Installs packaged extensions beside those in a folder, if it is told, and starts code-server and a browser. */
+  static async open({ vsix = [], extensions, shots }) {
     const stage = new Stage();
     const node = process.execPath;
     const codeServer = join(installed, 'node_modules/code-server');
     stage.folder = mkdtempSync(join(tmpdir(), 'diffidence-vscode-'));
-    stage.shots = shots;
-    mkdirSync(shots, { recursive: true });
+    stage.shots = shots ?? stage.folder;
+    mkdirSync(stage.shots, { recursive: true });
     const at = (...parts) => join(stage.folder, ...parts);
     stage.settingsFile = at('data', 'User', 'settings.json');
     stage.driverFile = at('driver-port');
@@ -108,11 +108,11 @@ export class Stage {
     mkdirSync(at('home'), { recursive: true });
     mkdirSync(dirname(stage.settingsFile), { recursive: true });
     stage.configure({});
-    const folders = ['--user-data-dir', at('data'), '--extensions-dir', at('extensions')];
+    const folders = ['--user-data-dir', at('data'), '--extensions-dir', extensions ?? at('extensions')];
     const run = [codeServer, ...folders];
     const driver = at('driver.vsix');
     packDriver(driver);
-    for (const file of [vsix, driver]) {
+    for (const file of [...vsix, driver]) {
       execFileSync(node, [...run, '--install-extension', file], { env: stage.env, stdio: 'pipe' });
     }
     const port = await freePort();

@@ -1,6 +1,6 @@
 import sys, numpy as np, pickle, time, itertools
 import linedata, features
-from lines import scores, summaries
+from lines import found, scores, summaries
 from fit import folds
 name=sys.argv[1]
 W={k:np.load(f"work/Wcf{k}.npy") for k in (0,1)} if name in("c",) else None
@@ -18,7 +18,7 @@ for p,(files,bad,m) in enumerate(gen):
     n=sum(len(f.hunks) for f in files)
     if name=="c" and (not 2<=n<=10 or kept>=6000): continue
     kept+=1
-    sm=summaries(files,scores(files,pick(m["repo"]))); su=features.surroundings(files)
+    sm=summaries(files,scores(found(files),pick(m["repo"]))); su=features.surroundings(files)
     i=0
     for f in files:
         for h in f.hunks:

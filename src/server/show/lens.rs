@@ -35,13 +35,18 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
             } else {
                 ""
             };
+            let uncalibrated = if judge.calibration().is_fitted() {
+                ""
+            } else {
+                " · uncalibrated"
+            };
             let to_check = hunks_to_check(low, verdict.hunks.len());
             let ignored = match document.reviewed.ignored_count() {
                 0 => String::new(),
                 n => format!(" · {n} ignored"),
             };
             format!(
-                "{} likely correct · {to_check}{ignored}{base}{task}{unsaved}",
+                "{} likely correct{uncalibrated} · {to_check}{ignored}{base}{task}{unsaved}",
                 verdict.patch.probability
             )
         }

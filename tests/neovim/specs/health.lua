@@ -31,7 +31,7 @@ test('all is well', function()
     'OK program: /.*/diffidence\n',
     'OK version 0%.1%.%d+, as this plugin needs',
     'OK model tiny.* loads in %d+ ms',
-    'OK the server runs for 1 files, idle',
+    'OK the server runs for 1 file, idle',
   }) do
     h.matches(text, expected)
   end

@@ -47,7 +47,9 @@ test('the lens follows edits of the line that it is on', function()
   local repo = repository({ ['math.py'] = BASE })
   local buffer = open(repo .. '/math.py')
   for _, name in ipairs({ 'bad', 'good', 'bad' }) do
+    local before = h.lens(buffer)
     vim.api.nvim_buf_set_lines(buffer, 0, 1, false, { ('def %s(a, b):'):format(name) })
+    h.equal(h.lens(buffer), before, 'lens while its line is edited')
     h.sees_lens(buffer, name == 'bad' and '^1: .*1 hunk to check' or '^1: .*nothing to check')
   end
 end)

@@ -43,7 +43,7 @@ local function check_program()
   local path = program.path()
   if vim.fn.executable(path) == 0 then
     vim.health.error(('`%s` is not there'):format(path), {
-      'install it: cargo install --path path/to/diffidence',
+      'install it: cargo install --locked --path path/to/diffidence',
       "or name it: require('diffidence').setup({ cmd = { '/path/to/diffidence', 'lsp' } })",
     })
     return false
@@ -94,7 +94,9 @@ local function check_server()
   local state = status and status.state or 'idle'
   local message = status and status.message ~= '' and ': ' .. status.message or ''
   local report = state == 'degraded' and vim.health.warn or vim.health.ok
-  report(('the server runs for %d files, %s%s'):format(vim.tbl_count(client.attached_buffers), state, message))
+  local count = vim.tbl_count(client.attached_buffers)
+  local files = count == 1 and '1 file' or count .. ' files'
+  report(('the server runs for %s, %s%s'):format(files, state, message))
 end
 
 function M.check()

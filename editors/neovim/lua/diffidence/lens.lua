@@ -16,10 +16,39 @@ function M.title(buffer)
   return titles[buffer]
 end
 
+---@class diffidence.Drawn
+---@field client_id integer
+---@field lenses lsp.CodeLens[]
+
+--- What was drawn last.
+---@type table<integer, diffidence.Drawn>
+local drawn = {}
+
+---@type table<integer, boolean>
+local followed = {}
+
+--- Neovim 0.11 takes a lens away when its line is edited. It stays here until the server says another:
+--- else it would be gone for as long as somebody types there.
 ---@param buffer integer
-function M.forget(buffer)
-  titles[buffer] = nil
-  newest[buffer] = nil
+local function follow(buffer)
+  if followed[buffer] then
+    return
+  end
+  followed[buffer] = vim.api.nvim_buf_attach(buffer, false, {
+    on_lines = function(_, _, _, first, last)
+      local now = drawn[buffer]
+      for _, lens in ipairs(now and now.lenses or {}) do
+        local line = lens.range.start.line
+        if first <= line and line < last then
+          vim.lsp.codelens.display(now.lenses, buffer, now.client_id)
+          return
+        end
+      end
+    end,
+    on_detach = function()
+      drawn[buffer], followed[buffer] = nil, nil
+    end,
+  })
 end
 
 ---@param lenses lsp.CodeLens[]
@@ -32,6 +61,16 @@ local function draw(lenses, buffer, client_id)
   end
   vim.lsp.codelens.save(lenses, buffer, client_id)
   vim.lsp.codelens.display(lenses, buffer, client_id)
+  -- After Neovim's own watch of the buffer, which the first save sets up.
+  follow(buffer)
+  drawn[buffer] = { client_id = client_id, lenses = lenses }
+end
+
+---@param buffer integer
+function M.forget(buffer)
+  titles[buffer] = nil
+  newest[buffer] = nil
+  drawn[buffer] = nil
 end
 
 --- Neovim's own `vim.lsp.codelens.refresh` of 0.11 drops a request while an older one is under way,

@@ -69,7 +69,7 @@ function M.set(client_id, status)
   for buffer in pairs(client and client.attached_buffers or {}) do
     M.show(client_id, buffer)
   end
-  -- An edit of its line takes a drawn lens away, though it says the same afterwards.
+  -- A drawn lens moves with its line, though it says the same afterwards.
   if status.state == 'idle' then
     require('diffidence.lens').refresh_all(client_id)
   end

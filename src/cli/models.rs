@@ -1,0 +1,270 @@
+//! `diffidence model`: bring a model of your own, check it, and choose which one is used.
+//!
+//! Invariant: what is chosen here counts for one user on one machine; a stated folder and the
+//! environment win over it, and a repository has no say.
+
+use super::Status;
+use super::doctor::sample;
+use super::model::cores;
+use crate::model::locate::VARIABLE;
+use crate::model::verifier::{Import, Imported, Template, TemplateChoice, import};
+use crate::model::{Bundle, Cancel, ModelError, Threads, locate};
+use crate::review::Reviews;
+use anyhow::{Context, Result, bail};
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+/// What goes back to the model that came with the program.
+const BUNDLED: &str = "bundled";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ModelCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Make a bundle from a language model on disk, which then judges changes
+    Import(ImportArgs),
+    /// Show the models that were imported, and which one is used
+    List,
+    /// Check all files of a bundle and score a small patch with it
+    Verify {
+        /// Name of an imported model, or folder of a bundle
+        model: String,
+    },
+    /// Use a model wherever none is stated
+    Use {
+        /// Name of an imported model, folder of a bundle, or `bundled` for the one that came along
+        model: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ImportArgs {
+    /// Folder of a Hugging Face model: config.json, tokenizer.json, safetensors
+    path: PathBuf,
+    /// Name of the model [default: that of its folder]
+    #[arg(long)]
+    name: Option<String>,
+    /// `swe-judge`, `patch-judge`, or a file
+    #[arg(long, default_value = "patch-judge")]
+    template: String,
+    /// The answer for a correct patch [default: YES]
+    #[arg(long, requires = "no")]
+    yes: Option<String>,
+    /// The answer for a wrong patch [default: NO]
+    #[arg(long, requires = "yes")]
+    no: Option<String>,
+    /// Longest prompt, in tokens [default: that of the model, at most 32768]
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+    /// Folder for the bundle [default: in the folder for data of this user]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Copy the weights if they cannot be linked
+    #[arg(long)]
+    copy: bool,
+}
+
+pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
+    match &args.action {
+        Action::Import(args) => run_import(args, out)?,
+        Action::List => list(out)?,
+        Action::Verify { model } => {
+            let bundle = Bundle::open(&named(model)?)?;
+            let mut model = bundle.model(threads()?)?;
+            let logits = model.score(&sample(), None, &Cancel::default())?;
+            writeln!(
+                out,
+                "{}: every file is as bundle.json states; a sample patch has logit {:.3}",
+                bundle.identity,
+                logits.patch.get()
+            )?;
+        }
+        Action::Use { model } => choose(model, out)?,
+    }
+    Ok(Status::Fine)
+}
+
+/// The folder of the model to use: a stated one, else what the environment names, else what the
+/// user chose, else the one that came along.
+pub(super) fn folder(stated: Option<&Path>) -> Result<PathBuf, ModelError> {
+    let is_named = std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty());
+    let chosen = if stated.is_some() || is_named {
+        None
+    } else {
+        chosen()
+    };
+    locate(stated.or(chosen.as_deref()))
+}
+
+/// What the user chose, if anything.
+pub(super) fn chosen() -> Option<PathBuf> {
+    let text = std::fs::read_to_string(choice()?).ok()?;
+    Some(PathBuf::from(text.trim_end_matches('\n')))
+}
+
+fn choice() -> Option<PathBuf> {
+    Some(Reviews::default_folder()?.join("model"))
+}
+
+fn models() -> Result<PathBuf> {
+    let data = Reviews::default_folder();
+    let data = data.context("no folder for data is known: set DIFFIDENCE_DATA_DIR to one")?;
+    Ok(data.join("models"))
+}
+
+fn threads() -> Result<Threads> {
+    Ok(Threads::new(NonZeroUsize::new(cores()))?)
+}
+
+/// The folder of a model that is called by its name or by its folder.
+fn named(model: &str) -> Result<PathBuf> {
+    let imported = models()?.join(model);
+    let folder = if imported.is_dir() {
+        imported
+    } else {
+        PathBuf::from(model)
+    };
+    folder
+        .canonicalize()
+        .with_context(|| format!("no model is called {model:?}, and it is no folder"))
+}
+
+fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
+    let source = args
+        .path
+        .canonicalize()
+        .with_context(|| format!("cannot use {}", args.path.display()))?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => source
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) || name == BUNDLED {
+        bail!(
+            "{name:?} cannot be a name: state one of letters, digits, `-`, `_` and `.` with `--name`"
+        );
+    }
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        None => models()?.join(&name),
+    };
+    let template = match args.template.as_str() {
+        "swe-judge" => TemplateChoice::BuiltIn(Template::SweJudge),
+        "patch-judge" => TemplateChoice::BuiltIn(Template::PatchJudge),
+        file => TemplateChoice::File(file.into()),
+    };
+    let wanted = Import {
+        source: &source,
+        out: &folder,
+        name,
+        template,
+        answers: args.yes.clone().zip(args.no.clone()).map(<[_; 2]>::from),
+        context: args.context,
+        copy: args.copy,
+    };
+    summary(&import(&wanted, &sample(), threads()?)?, out)
+}
+
+fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
+    let [(yes, yes_id), (no, no_id)] = &imported.answers;
+    let identity = &imported.bundle.identity;
+    let folder = imported.bundle.dir().display();
+    let [loaded, full] = &imported.memory;
+    writeln!(out, "{identity} in {folder}")?;
+    writeln!(
+        out,
+        "  model     {}, {} M parameters, made for {} tokens",
+        imported.architecture,
+        imported.parameters / 1_000_000,
+        imported.made_for
+    )?;
+    writeln!(
+        out,
+        "  weights   {} MB, {}",
+        imported.weights / 1_000_000,
+        if imported.linked {
+            "linked: they take no more room on the disk"
+        } else {
+            "copied"
+        }
+    )?;
+    writeln!(
+        out,
+        "  prompt    {}, {} tokens of its own, up to {} in all",
+        identity.renderer, imported.overhead, imported.context
+    )?;
+    writeln!(out, "  answers   {yes:?} ({yes_id}) and {no:?} ({no_id})")?;
+    writeln!(
+        out,
+        "  memory    about {loaded} once loaded, {full} with the longest prompt"
+    )?;
+    writeln!(
+        out,
+        "  sample    logit {:.3} for a small patch",
+        imported.sample.patch.get()
+    )?;
+    writeln!(
+        out,
+        "It is uncalibrated: `diffidence calibrate --model {folder} --data FILE` fits it to labelled patches."
+    )?;
+    writeln!(
+        out,
+        "`diffidence model use {folder}` makes it the one that is used."
+    )?;
+    Ok(())
+}
+
+fn list(out: &mut dyn Write) -> Result<()> {
+    let used = folder(None)?.canonicalize()?;
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(models()?)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("bundle.json").is_file())
+        .collect();
+    folders.sort();
+    if !folders.contains(&used) {
+        folders.insert(0, used.clone());
+    }
+    for folder in folders {
+        let mark = if folder == used { "*" } else { " " };
+        let said = match Bundle::open(&folder) {
+            Ok(bundle) => bundle.identity.to_string(),
+            Err(error) => format!("cannot be used: {error}"),
+        };
+        writeln!(out, "{mark} {said}  {}", folder.display())?;
+    }
+    Ok(())
+}
+
+fn choose(model: &str, out: &mut dyn Write) -> Result<()> {
+    let choice = choice().context("no folder for data is known: set DIFFIDENCE_DATA_DIR to one")?;
+    if model == BUNDLED {
+        if choice.exists() {
+            std::fs::remove_file(&choice)?;
+        }
+        writeln!(out, "the bundled model is used from now on")?;
+        return Ok(());
+    }
+    let folder = named(model)?;
+    let bundle = Bundle::open(&folder)?;
+    if let Some(parent) = choice.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::write(&choice, format!("{}\n", folder.display()))?;
+    writeln!(
+        out,
+        "{} is used from now on, unless `--model` or {VARIABLE} names another",
+        bundle.identity
+    )?;
+    Ok(())
+}

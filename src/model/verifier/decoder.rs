@@ -1,0 +1,225 @@
+//! The pass of a whole language model: Llama, Qwen2, Qwen3 and Qwen3-MoE, on the processor in f32.
+//!
+//! Invariant: what is read in chunks or with a shared beginning gives the same as in one go, up to
+//! rounding. Attention works block by block, so memory grows with the length of the prompt and not
+//! with its square. Only the last hidden state is turned into logits, and only for the tokens asked
+//! for. Architectures: Touvron et al. (2023), "LLaMA"; Yang et al. (2025), "Qwen3".
+
+use super::super::ops;
+use super::super::reward::{Cancel, ModelError};
+use super::super::trunk::attend;
+use super::catalogue::{Catalogue, Table};
+use super::config::Shape;
+use super::matrix::Linear;
+use super::memory::Memory;
+use super::mixture::{Gated, Mixture};
+use super::rope::{Rope, Turn};
+use candle_core::Tensor;
+use candle_nn::ops::rms_norm;
+use rayon::prelude::*;
+
+/// Tokens that go through all blocks at once.
+const CHUNK: usize = 512;
+/// Most queries that attention handles at once.
+const QUERIES: usize = 128;
+/// Most scores that attention holds at once: 128 MB.
+const SCORES: usize = 1 << 25;
+
+/// A language model.
+pub(super) struct Decoder {
+    shape: Shape,
+    embedding: Table,
+    blocks: Vec<Block>,
+    norm: Tensor,
+    output: Table,
+    rope: Rope,
+}
+
+struct Block {
+    attention_norm: Tensor,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    /// Norms of the heads of queries and keys.
+    head_norms: Option<(Tensor, Tensor)>,
+    mlp_norm: Tensor,
+    mlp: Mlp,
+}
+
+enum Mlp {
+    Dense(Gated),
+    Mixture(Mixture),
+}
+
+impl Decoder {
+    /// Reads the weights. Fails with a clause that names the tensor at fault.
+    pub(super) fn load(catalogue: &Catalogue, shape: Shape) -> Result<Self, String> {
+        let (vocab, hidden) = (shape.vocab, shape.hidden);
+        let embedding = "model.embed_tokens.weight";
+        let output = if shape.tied {
+            embedding
+        } else {
+            "lm_head.weight"
+        };
+        let decoder = Self {
+            embedding: catalogue.table(embedding, vocab, hidden)?,
+            output: catalogue.table(output, vocab, hidden)?,
+            norm: catalogue.vector("model.norm.weight", hidden)?,
+            blocks: (0..shape.layers)
+                .into_par_iter()
+                .map(|layer| Block::load(catalogue, &shape, layer))
+                .collect::<Result<_, _>>()?,
+            rope: Rope::new(&shape),
+            shape,
+        };
+        catalogue.check_all_taken()?;
+        Ok(decoder)
+    }
+
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Reads tokens after those in `memory`, which keeps them. The hidden state of the last one.
+    pub(super) fn read(
+        &self,
+        ids: &[u32],
+        memory: &mut Memory,
+        cancel: &Cancel,
+    ) -> Result<Tensor, ModelError> {
+        let mut last = None;
+        for chunk in ids.chunks(CHUNK) {
+            let turn = self.rope.turn(memory.length(), chunk.len())?;
+            let mut states = self.embedding.rows(chunk).map_err(ModelError::Weights)?;
+            for (layer, block) in self.blocks.iter().enumerate() {
+                if cancel.is_cancelled() {
+                    return Err(ModelError::Cancelled);
+                }
+                states = block.forward(&states, &turn, memory, layer, &self.shape)?;
+            }
+            memory.advance(chunk.len());
+            last = Some(states.narrow(0, chunk.len() - 1, 1)?.contiguous()?);
+        }
+        last.ok_or(ModelError::NothingToScore)
+    }
+
+    /// The logits of tokens after a hidden state.
+    pub(super) fn logits(&self, state: &Tensor, tokens: &[u32]) -> Result<Vec<f32>, ModelError> {
+        let state = rms_norm(state, &self.norm, self.shape.eps)?;
+        let rows = self.output.rows(tokens).map_err(ModelError::Weights)?;
+        Ok(state.matmul(&rows.t()?)?.flatten_all()?.to_vec1()?)
+    }
+}
+
+impl Block {
+    fn load(catalogue: &Catalogue, shape: &Shape, layer: usize) -> Result<Self, String> {
+        let name = |part: &str| format!("model.layers.{layer}.{part}");
+        let (hidden, width) = (shape.hidden, shape.head_width);
+        let (wide, narrow) = (shape.heads * width, shape.kv_heads * width);
+        let linear = |part: &str, rows, columns| catalogue.linear(&name(part), rows, columns);
+        let norm = |part: &str, length| catalogue.vector(&name(part), length);
+        let gated = |part: &str, inner| -> Result<Gated, String> {
+            let matrix = |side: &str, rows, columns| {
+                catalogue.matrix(&name(&format!("{part}.{side}.weight")), rows, columns)
+            };
+            Ok(Gated {
+                gate: matrix("gate_proj", inner, hidden)?,
+                up: matrix("up_proj", inner, hidden)?,
+                down: matrix("down_proj", hidden, inner)?,
+            })
+        };
+        let mlp = match shape.experts_of(layer) {
+            None => Mlp::Dense(gated("mlp", shape.intermediate)?),
+            Some(experts) => Mlp::Mixture(Mixture::new(
+                catalogue.matrix(&name("mlp.gate.weight"), experts.count, hidden)?,
+                (0..experts.count)
+                    .map(|index| gated(&format!("mlp.experts.{index}"), experts.intermediate))
+                    .collect::<Result<_, _>>()?,
+                experts,
+            )),
+        };
+        Ok(Self {
+            attention_norm: norm("input_layernorm.weight", hidden)?,
+            query: linear("self_attn.q_proj", wide, hidden)?,
+            key: linear("self_attn.k_proj", narrow, hidden)?,
+            value: linear("self_attn.v_proj", narrow, hidden)?,
+            output: linear("self_attn.o_proj", hidden, wide)?,
+            head_norms: match shape.normalises_heads() {
+                false => None,
+                true => Some((
+                    norm("self_attn.q_norm.weight", width)?,
+                    norm("self_attn.k_norm.weight", width)?,
+                )),
+            },
+            mlp_norm: norm("post_attention_layernorm.weight", hidden)?,
+            mlp,
+        })
+    }
+
+    fn forward(
+        &self,
+        states: &Tensor,
+        turn: &Turn,
+        memory: &Memory,
+        layer: usize,
+        shape: &Shape,
+    ) -> candle_core::Result<Tensor> {
+        let input = rms_norm(states, &self.attention_norm, shape.eps)?;
+        let attended = self.attention(&input, turn, memory, layer, shape)?;
+        ops::add(&attended, states)?;
+        let input = rms_norm(&attended, &self.mlp_norm, shape.eps)?;
+        let output = match &self.mlp {
+            Mlp::Dense(gated) => gated.forward(&input)?,
+            Mlp::Mixture(mixture) => mixture.forward(&input)?,
+        };
+        ops::add(&output, &attended)?;
+        Ok(output)
+    }
+
+    fn attention(
+        &self,
+        input: &Tensor,
+        turn: &Turn,
+        memory: &Memory,
+        layer: usize,
+        shape: &Shape,
+    ) -> candle_core::Result<Tensor> {
+        let tokens = input.dim(0)?;
+        let width = shape.head_width;
+        let split = |linear: &Linear, heads: usize, norm: Option<&Tensor>| {
+            let rows = linear.forward(input)?.reshape((tokens, heads, width))?;
+            let rows = match norm {
+                None => rows,
+                Some(norm) => rms_norm(&rows, norm, shape.eps)?,
+            };
+            rows.transpose(0, 1)?.contiguous()
+        };
+        let norms = self.head_norms.as_ref();
+        let query = split(&self.query, shape.heads, norms.map(|norms| &norms.0))?;
+        let query = turn.apply(&query)?;
+        let key = split(&self.key, shape.kv_heads, norms.map(|norms| &norms.1))?;
+        memory.put(
+            layer,
+            &turn.apply(&key)?,
+            &split(&self.value, shape.kv_heads, None)?,
+        )?;
+        let (keys, values) = memory.layer(layer);
+        let mut mixed = Vec::new();
+        let mut start = 0;
+        while start < tokens {
+            let position = memory.length() + start;
+            let affordable = SCORES / (shape.heads * (position + QUERIES));
+            let length = affordable.clamp(1, QUERIES).min(tokens - start);
+            let query = query.narrow(1, start, length)?;
+            let keys = keys.narrow(1, 0, position + length)?;
+            let values = values.narrow(1, 0, position + length)?;
+            mixed.push(attend(&query, &keys, &values, position)?);
+            start += length;
+        }
+        let mixed = Tensor::cat(&mixed, 1)?
+            .transpose(0, 1)?
+            .reshape((tokens, shape.heads * width))?;
+        self.output.forward(&mixed)
+    }
+}

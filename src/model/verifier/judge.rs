@@ -1,0 +1,214 @@
+//! A loaded verifier: asks its model about a patch and about each hunk.
+//!
+//! Invariant: the tokens that all questions share are computed once. A logit is that of yes minus
+//! that of no, so its sigmoid is the softmax over the two, as SWE-RM reads its score.
+
+use super::super::bundle::{BundleFiles, tokenizer_from};
+use super::super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
+use super::super::threads::Threads;
+use super::catalogue::Catalogue;
+use super::config::Shape;
+use super::decoder::Decoder;
+use super::manifest::Manifest;
+use super::memory::Memory;
+use super::prompt::{Laid, Prompt, plain_from_now};
+use super::safetensors;
+use crate::calibration::Logit;
+use crate::change::{LineKind, Patch};
+use tokenizers::Tokenizer;
+
+/// Memory for one chunk of a prompt on its way through the model, in bytes.
+const WORKING: u64 = 256 << 20;
+
+/// A loaded model of kind `generative-verifier`.
+pub struct GenerativeVerifier {
+    identity: ModelIdentity,
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    prompt: Prompt,
+    /// Yes, no.
+    answers: [u32; 2],
+    context: usize,
+    threads: Threads,
+}
+
+impl GenerativeVerifier {
+    /// Reads and verifies all files of a bundle.
+    pub(in crate::model) fn load(
+        identity: ModelIdentity,
+        manifest: &Manifest,
+        files: &BundleFiles<'_>,
+        threads: Threads,
+    ) -> Result<Self, ModelError> {
+        let (path, bytes) = files.small(&manifest.config)?;
+        let shape = Shape::from_json(&bytes).map_err(|problem| files.invalid(&path, problem))?;
+        let (path, bytes) = files.tokenizer(&manifest.tokenizer)?;
+        let mut tokenizer =
+            tokenizer_from(&bytes).map_err(|problem| files.invalid(&path, problem))?;
+        let (path, bytes) = files.small(&manifest.prompt)?;
+        let prompt = Prompt::parse(&String::from_utf8_lossy(&bytes), &tokenizer)
+            .map_err(|problem| files.invalid(&path, problem))?;
+        plain_from_now(&mut tokenizer);
+
+        let mut catalogue = Catalogue::default();
+        for entry in &manifest.weights {
+            let (path, file) = files.weights(entry)?;
+            safetensors::add(file, &mut catalogue)
+                .map_err(|problem| files.invalid(&path, problem))?;
+        }
+        check_memory(
+            catalogue.bytes_in_memory(),
+            shape.bytes_per_token(),
+            manifest.context,
+        )?;
+        let decoder = threads
+            .run(|| Decoder::load(&catalogue, shape))
+            .map_err(ModelError::Weights)?;
+        Ok(Self {
+            identity,
+            decoder,
+            tokenizer,
+            prompt,
+            answers: [manifest.answers.yes.id, manifest.answers.no.id],
+            context: manifest.context,
+            threads,
+        })
+    }
+
+    /// The logits of yes and of no after a prompt, as token numbers.
+    ///
+    /// # Errors
+    /// As for [`RewardModel::score`].
+    pub fn answer(&self, ids: &[u32], cancel: &Cancel) -> Result<[f32; 2], ModelError> {
+        self.threads.run(|| {
+            let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
+            self.ask(ids, &mut memory, cancel)
+        })
+    }
+
+    fn ask(
+        &self,
+        question: &[u32],
+        memory: &mut Memory,
+        cancel: &Cancel,
+    ) -> Result<[f32; 2], ModelError> {
+        let shared = memory.length();
+        let state = self.decoder.read(question, memory, cancel)?;
+        memory.truncate(shared);
+        let logits = self.decoder.logits(&state, &self.answers)?;
+        <[f32; 2]>::try_from(logits).map_err(|_| ModelError::NotFinite)
+    }
+
+    fn judge(&self, laid: &Laid, cancel: &Cancel) -> Result<Vec<Logit>, ModelError> {
+        let longest = laid.questions.iter().map(Vec::len).max().unwrap_or(0);
+        let mut memory = Memory::new(self.decoder.shape(), laid.shared.len() + longest)?;
+        self.decoder.read(&laid.shared, &mut memory, cancel)?;
+        let answers = laid.questions.iter().map(|question| {
+            let [yes, no] = self.ask(question, &mut memory, cancel)?;
+            Logit::new(f64::from(yes) - f64::from(no)).map_err(|_| ModelError::NotFinite)
+        });
+        answers.collect()
+    }
+}
+
+impl RewardModel for GenerativeVerifier {
+    fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    fn score(
+        &mut self,
+        patch: &Patch,
+        task: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<PatchLogits, ModelError> {
+        let changes = |kind| patch.hunks().any(|(_, hunk)| hunk.count(kind) > 0);
+        if !changes(LineKind::Added) && !changes(LineKind::Removed) {
+            return Err(ModelError::NothingToScore);
+        }
+        let laid = self
+            .prompt
+            .lay_out(patch, task, self.context, &self.tokenizer)?;
+        let mut logits = self.threads.run(|| self.judge(&laid, cancel))?.into_iter();
+        Ok(PatchLogits {
+            patch: logits.next().ok_or(ModelError::NothingToScore)?,
+            hunks: logits.collect(),
+            suspects: Vec::new(),
+            tokens: laid.shared.len() + laid.questions.iter().map(Vec::len).sum::<usize>(),
+            truncated: laid.truncated,
+        })
+    }
+}
+
+impl std::fmt::Debug for GenerativeVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GenerativeVerifier")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes that a model takes: its weights, and the longest prompt with all that goes with it.
+pub(super) fn needed(weights: u64, per_token: u64, context: usize) -> u64 {
+    weights + per_token * context as u64 + WORKING
+}
+
+fn check_memory(weights: u64, per_token: u64, context: usize) -> Result<(), ModelError> {
+    let Some(free) = free_memory() else {
+        return Ok(());
+    };
+    fits(weights, per_token, context, free).map_err(ModelError::TooLarge)
+}
+
+/// Says what would fit if the model does not.
+fn fits(weights: u64, per_token: u64, context: usize, free: u64) -> Result<(), String> {
+    let needed = needed(weights, per_token, context);
+    if needed <= free {
+        return Ok(());
+    }
+    let room = free.saturating_sub(weights + WORKING) / per_token.max(1);
+    let advice = if room >= super::manifest::MIN_CONTEXT as u64 {
+        format!("prompts of up to {room} tokens would fit: import it with `--context {room}`")
+    } else {
+        "use a smaller model, or one in fewer bits".into()
+    };
+    Err(format!(
+        "the model needs about {} for prompts of up to {context} tokens, and {} are free; {advice}",
+        gigabytes(needed),
+        gigabytes(free)
+    ))
+}
+
+/// For people.
+pub(super) fn gigabytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let value = bytes as f64 / 1e9;
+    format!("{value:.1} GB")
+}
+
+/// Memory that programs may take without pushing out others, where the system tells it.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_fit_is_told_with_what_would() {
+        let gb = 1_000_000_000;
+        assert_eq!(fits(gb, 1_000, 1_000, 2 * gb), Ok(()));
+        let error = fits(gb, 1_000_000, 32_768, 3 * gb).unwrap_err();
+        assert!(error.contains("about 34.0 GB"), "{error}");
+        assert!(error.contains("3.0 GB are free"), "{error}");
+        assert!(error.contains("`--context 1731`"), "{error}");
+        let error = fits(gb, 1_000, 1_000, gb).unwrap_err();
+        assert!(error.contains("smaller model"), "{error}");
+    }
+}

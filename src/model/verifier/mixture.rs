@@ -1,0 +1,122 @@
+//! A mixture of experts in place of the dense layer of a block (Shazeer et al. 2017; Qwen3).
+//!
+//! Invariant: only experts that a token was sent to are computed, each once for all its tokens.
+
+use super::super::ops;
+use super::config::Experts;
+use super::matrix::Matrix;
+use candle_core::{Device, Result, Tensor};
+
+/// A gated layer: `down(silu(gate(x)) * up(x))`.
+pub(super) struct Gated {
+    pub(super) gate: Matrix,
+    pub(super) up: Matrix,
+    pub(super) down: Matrix,
+}
+
+impl Gated {
+    pub(super) fn forward(&self, rows: &Tensor) -> Result<Tensor> {
+        let gated = self.gate.times(rows)?;
+        ops::gate(&gated, &self.up.times(rows)?)?;
+        self.down.times(&gated)
+    }
+}
+
+/// Experts and the router that sends tokens to them.
+pub(super) struct Mixture {
+    pub(super) router: Matrix,
+    pub(super) experts: Vec<Gated>,
+    pub(super) active: usize,
+    pub(super) normalised: bool,
+}
+
+/// A token that was sent to an expert, and what the expert's answer counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Sent {
+    token: u32,
+    weight: f32,
+}
+
+impl Mixture {
+    pub(super) fn new(router: Matrix, experts: Vec<Gated>, shape: &Experts) -> Self {
+        Self {
+            router,
+            experts,
+            active: shape.active,
+            normalised: shape.normalised,
+        }
+    }
+
+    pub(super) fn forward(&self, rows: &Tensor) -> Result<Tensor> {
+        let (tokens, hidden) = rows.dims2()?;
+        let votes: Vec<Vec<f32>> = self.router.times(rows)?.to_vec2()?;
+        let mut sums = vec![0.0_f32; tokens * hidden];
+        for (expert, sent) in self.experts.iter().zip(self.route(&votes)) {
+            if sent.is_empty() {
+                continue;
+            }
+            let indices: Vec<u32> = sent.iter().map(|sent| sent.token).collect();
+            let indices = Tensor::new(indices, &Device::Cpu)?;
+            let answers = expert.forward(&rows.index_select(&indices, 0)?)?;
+            let answers: Vec<f32> = answers.flatten_all()?.to_vec1()?;
+            for (sent, answer) in sent.iter().zip(answers.chunks_exact(hidden)) {
+                let row = sent.token as usize * hidden;
+                for (sum, value) in sums[row..row + hidden].iter_mut().zip(answer) {
+                    *sum += sent.weight * value;
+                }
+            }
+        }
+        Tensor::from_vec(sums, (tokens, hidden), &Device::Cpu)
+    }
+
+    /// The tokens of each expert.
+    fn route(&self, votes: &[Vec<f32>]) -> Vec<Vec<Sent>> {
+        let mut sent = vec![Vec::new(); self.experts.len()];
+        for (token, votes) in (0_u32..).zip(votes) {
+            for (expert, weight) in chosen(votes, self.active, self.normalised) {
+                sent[expert].push(Sent { token, weight });
+            }
+        }
+        sent
+    }
+}
+
+/// The experts with the most votes and what each counts: its share of the softmax over all votes,
+/// or if `normalised` over those of the chosen.
+fn chosen(votes: &[f32], active: usize, normalised: bool) -> Vec<(usize, f32)> {
+    let max = votes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut weights: Vec<(usize, f32)> = votes
+        .iter()
+        .map(|vote| (vote - max).exp())
+        .enumerate()
+        .collect();
+    let all: f32 = weights.iter().map(|(_, weight)| weight).sum();
+    weights.sort_by(|a, b| b.1.total_cmp(&a.1));
+    weights.truncate(active);
+    let taken: f32 = weights.iter().map(|(_, weight)| weight).sum();
+    let total = if normalised { taken } else { all };
+    for (_, weight) in &mut weights {
+        *weight /= total;
+    }
+    weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_voted_are_chosen() {
+        let votes = [0.0, 2.0_f32.ln(), 5.0_f32.ln(), f32::NEG_INFINITY];
+        let check = |normalised, expect: [(usize, f32); 2]| {
+            let got = chosen(&votes, 2, normalised);
+            assert_eq!(got.len(), 2);
+            for (got, expect) in got.iter().zip(expect) {
+                assert_eq!(got.0, expect.0);
+                assert!((got.1 - expect.1).abs() < 1e-6, "{got:?}");
+            }
+        };
+        check(false, [(2, 5.0 / 8.0), (1, 2.0 / 8.0)]);
+        check(true, [(2, 5.0 / 7.0), (1, 2.0 / 7.0)]);
+    }
+}

@@ -1,0 +1,372 @@
+//! What a verifier is asked, as token numbers.
+//!
+//! Invariant: text that comes from outside, the task and the patch, is never read as a control
+//! token of the model, whatever it contains. The questions about the hunks of a patch share all
+//! tokens before them. Line numbers are left out, since scores are remembered without them.
+//!
+//! The first built-in question is that of the verifier of SWE-Gym (Pan et al. 2024), which SWE-RM
+//! follows, with the task and the patch in place of the log of an agent.
+
+use super::super::render::HUNK_MARKER;
+use super::super::reward::ModelError;
+use crate::change::{FileChange, FileStatus, Hunk, LineKind, Patch};
+use tokenizers::Tokenizer;
+
+/// Names of the sections of a template, in their order.
+const SECTIONS: [&str; 3] = ["shared", "patch", "hunk"];
+/// What begins the line that names a section.
+const SECTION: &str = "%% ";
+/// In place of a task description where there is none.
+const NO_TASK: &str = "(no description)";
+
+/// A built-in template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template {
+    /// The judge of SWE-Gym, which SWE-RM follows: for weights that were trained on it.
+    SweJudge,
+    /// Asks for correctness of a patch: for a model that was not trained as a verifier.
+    PatchJudge,
+}
+
+impl Template {
+    /// As the command line and bundles write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SweJudge => "swe-judge",
+            Self::PatchJudge => "patch-judge",
+        }
+    }
+
+    /// The words that answer it. They follow a space only where the prompt ends within a line.
+    pub(super) fn answers(self, markup: Markup) -> [&'static str; 2] {
+        match (self, markup) {
+            (Self::PatchJudge, Markup::Plain) => [" YES", " NO"],
+            _ => ["YES", "NO"],
+        }
+    }
+
+    /// The template for a model whose chats are marked up like this.
+    pub(super) fn text(self, markup: Markup) -> String {
+        let Wording {
+            system,
+            shared,
+            patch,
+            hunk,
+            answer,
+        } = match self {
+            Self::SweJudge => SWE_JUDGE,
+            Self::PatchJudge => PATCH_JUDGE,
+        };
+        let (begin, turn) = markup.around(system);
+        let end = format!("{turn}{answer}");
+        format!(
+            "{SECTION}shared\n{begin}{shared}\n{SECTION}patch\n{patch}{end}\n{SECTION}hunk\n{hunk}{end}\n"
+        )
+    }
+}
+
+struct Wording {
+    system: &'static str,
+    shared: &'static str,
+    patch: &'static str,
+    hunk: &'static str,
+    /// What the answer begins with.
+    answer: &'static str,
+}
+
+const SWE_JUDGE: Wording = Wording {
+    system: "You are an expert judge evaluating AI assistant interactions. Your task is to \
+determine if the assistant successfully resolved the user's request.\n\n\
+Key evaluation criteria:\n\
+1. Did the assistant complete the main task requested by the user?\n\
+2. Did the assistant handle all edge cases and requirements specified?\n\
+3. Were there any errors or issues in the final solution?\n\
+4. Did the assistant verify the solution works as intended?\n\n\
+Respond only with \"<judgement>YES</judgement>\" or \"<judgement>NO</judgement>\".",
+    shared: "Please evaluate the following interaction between an AI assistant and a user:\n\n\
+=== INTERACTION LOG ===\n\n\
+USER: {task}\n\n\
+ASSISTANT: {patch}\n\n\
+=== END INTERACTION ===\n",
+    patch: "\nBased on the above interaction, did the assistant successfully resolve the user's \
+initial request? Respond with YES or NO.",
+    hunk: "\nLook only at this part of the solution:\n{hunk}\n\
+Based on the above interaction, is this part free of errors? Respond with YES or NO.",
+    answer: "<judgement>",
+};
+
+const PATCH_JUDGE: Wording = Wording {
+    system: "You are an expert code reviewer. You are shown a task and a patch for it. Decide \
+whether the patch is correct: whether it does what the task asks for, breaks nothing and has no \
+bugs. Answer with one word, YES or NO.",
+    shared: "Task:\n{task}\n\nPatch:\n```diff\n{patch}```\n",
+    patch: "\nIs the patch correct? Answer YES or NO.",
+    hunk: "\nLook only at this part of the patch:\n```diff\n{hunk}```\nIs this part correct? \
+Answer YES or NO.",
+    answer: "",
+};
+
+/// How a model marks up the turns of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Markup {
+    /// As Qwen does. Some models think first, unless an empty thought is already there.
+    ChatMl { thinks: bool },
+    /// As Llama 3 does.
+    Llama3,
+    /// A model that knows no chats.
+    Plain,
+}
+
+impl Markup {
+    /// What the tokenizer has markers for. `chat_template` is the one that came with the model.
+    pub(super) fn of(tokenizer: &Tokenizer, chat_template: &str) -> Self {
+        let has = |marker| tokenizer.token_to_id(marker).is_some();
+        if has("<|im_start|>") && has("<|im_end|>") {
+            let thinks = chat_template.contains("enable_thinking");
+            Self::ChatMl { thinks }
+        } else if has("<|start_header_id|>") && has("<|eot_id|>") {
+            Self::Llama3
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// What is before the words of the user, and what is after them before the answer.
+    fn around(self, system: &str) -> (String, &'static str) {
+        match self {
+            Self::ChatMl { thinks } => (
+                format!("<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n"),
+                if thinks {
+                    "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+                } else {
+                    "<|im_end|>\n<|im_start|>assistant\n"
+                },
+            ),
+            Self::Llama3 => (
+                format!(
+                    "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n{system}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
+                ),
+                "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+            ),
+            Self::Plain => (format!("{system}\n\n"), "\n\nAnswer:"),
+        }
+    }
+}
+
+/// A part of a section.
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    Fixed(Vec<u32>),
+    Task,
+    Patch,
+    Hunk,
+}
+
+/// A template whose fixed text is tokens already.
+#[derive(Debug, Clone)]
+pub(super) struct Prompt {
+    shared: Vec<Piece>,
+    patch: Vec<Piece>,
+    hunk: Vec<Piece>,
+}
+
+/// A prompt with all its questions.
+#[derive(Debug)]
+pub(super) struct Laid {
+    pub(super) shared: Vec<u32>,
+    /// The question about the patch, then one about each hunk.
+    pub(super) questions: Vec<Vec<u32>>,
+    /// Whether something had to be left out.
+    pub(super) truncated: bool,
+}
+
+impl Prompt {
+    /// Reads a template. Fails with a sentence for its author.
+    pub(super) fn parse(text: &str, tokenizer: &Tokenizer) -> Result<Self, String> {
+        let mut sections: Vec<(&str, Vec<&str>)> = Vec::new();
+        for line in text.lines() {
+            match (line.strip_prefix(SECTION), sections.last_mut()) {
+                (Some(name), _) => sections.push((name.trim(), Vec::new())),
+                (None, Some((_, lines))) => lines.push(line),
+                (None, None) => return Err(format!("text stands before `{SECTION}shared`")),
+            }
+        }
+        let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+        if names != SECTIONS {
+            return Err(format!(
+                "the sections are {names:?}, but they must be {SECTIONS:?}, each after a line such as `{SECTION}shared`"
+            ));
+        }
+        let mut pieces = Vec::new();
+        for (_, lines) in sections {
+            pieces.push(split(&lines.join("\n"), tokenizer)?);
+        }
+        let [shared, patch, hunk] = <[_; 3]>::try_from(pieces)
+            .map_err(|_| String::from("a template has three sections"))?;
+        for (name, section, slot, allowed) in [
+            (
+                "shared",
+                &shared,
+                Some(Piece::Patch),
+                [Piece::Task, Piece::Patch],
+            ),
+            ("patch", &patch, None, [Piece::Task, Piece::Task]),
+            ("hunk", &hunk, Some(Piece::Hunk), [Piece::Hunk, Piece::Hunk]),
+        ] {
+            let is_slot = |piece: &&Piece| !matches!(piece, Piece::Fixed(_));
+            if slot.is_some_and(|slot| section.iter().filter(|it| **it == slot).count() != 1) {
+                return Err(format!(
+                    "section `{name}` must hold its slot once: {{patch}} in `shared`, {{hunk}} in `hunk`"
+                ));
+            }
+            if section.is_empty()
+                || section
+                    .iter()
+                    .filter(is_slot)
+                    .any(|it| !allowed.contains(it))
+            {
+                return Err(format!(
+                    "section `{name}` is empty or holds a slot of another: {{task}} and {{patch}} belong to `shared`, {{hunk}} to `hunk`"
+                ));
+            }
+        }
+        Ok(Self {
+            shared,
+            patch,
+            hunk,
+        })
+    }
+
+    /// Fills the template for a patch within `context` tokens. The task may take a quarter of what
+    /// is free, a hunk that is repeated in its question another quarter, and the patch the rest.
+    pub(super) fn lay_out(
+        &self,
+        patch: &Patch,
+        task: Option<&str>,
+        context: usize,
+        tokenizer: &Tokenizer,
+    ) -> Result<Laid, ModelError> {
+        let encode = |text: &str| encode(text, tokenizer).map_err(ModelError::Tokenizer);
+        let question = fixed(&self.patch).max(fixed(&self.hunk));
+        let free = context.saturating_sub(fixed(&self.shared) + question);
+        let mut truncated = false;
+        let mut cut = |mut ids: Vec<u32>, limit: usize| {
+            truncated |= ids.len() > limit;
+            ids.truncate(limit);
+            ids
+        };
+        let task = match task.map(str::trim) {
+            None | Some("") => NO_TASK,
+            Some(task) => task,
+        };
+        let task = cut(encode(task)?, free / 4);
+        let mut texts = String::new();
+        let mut hunks = Vec::new();
+        for file in &patch.files {
+            let header = header(file);
+            texts.push_str(&header);
+            for hunk in &file.hunks {
+                let text = rendered(hunk);
+                texts.push_str(&text);
+                hunks.push(cut(encode(&format!("{header}{text}"))?, free / 4));
+            }
+        }
+        let longest = hunks.iter().map(Vec::len).max().unwrap_or(0);
+        let left = free.saturating_sub(task.len() + longest);
+        let patch = cut(encode(&texts)?, left);
+        let shared = fill(&self.shared, &task, &patch, &[]);
+        let mut questions = vec![fill(&self.patch, &[], &[], &[])];
+        questions.extend(hunks.iter().map(|hunk| fill(&self.hunk, &[], &[], hunk)));
+        Ok(Laid {
+            shared,
+            questions,
+            truncated,
+        })
+    }
+
+    /// Tokens of the template itself.
+    pub(super) fn overhead(&self) -> usize {
+        fixed(&self.shared) + fixed(&self.patch).max(fixed(&self.hunk))
+    }
+}
+
+/// Tokens of a text that holds no control tokens, whatever it looks like: the tokenizer was told
+/// so with [`plain_from_now`].
+fn encode(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>, String> {
+    tokenizer
+        .encode_fast(text, false)
+        .map(|encoding| encoding.get_ids().to_vec())
+        .map_err(|error| error.to_string())
+}
+
+/// From now on the tokenizer reads control tokens in a text as plain text.
+pub(super) fn plain_from_now(tokenizer: &mut Tokenizer) {
+    tokenizer.set_encode_special_tokens(true);
+}
+
+fn split(text: &str, tokenizer: &Tokenizer) -> Result<Vec<Piece>, String> {
+    let slots = [
+        ("{task}", Piece::Task),
+        ("{patch}", Piece::Patch),
+        ("{hunk}", Piece::Hunk),
+    ];
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let next = slots
+            .iter()
+            .filter_map(|(name, piece)| Some((rest.find(name)?, name, piece)))
+            .min_by_key(|(at, _, _)| *at);
+        let (before, after) = match next {
+            Some((at, name, _)) => (&rest[..at], &rest[at + name.len()..]),
+            None => (rest, ""),
+        };
+        if !before.is_empty() {
+            pieces.push(Piece::Fixed(encode(before, tokenizer)?));
+        }
+        pieces.extend(next.map(|(_, _, piece)| piece.clone()));
+        rest = after;
+    }
+    Ok(pieces)
+}
+
+fn fill(pieces: &[Piece], task: &[u32], patch: &[u32], hunk: &[u32]) -> Vec<u32> {
+    let ids = pieces.iter().map(|piece| match piece {
+        Piece::Fixed(ids) => ids,
+        Piece::Task => task,
+        Piece::Patch => patch,
+        Piece::Hunk => hunk,
+    });
+    ids.flatten().copied().collect()
+}
+
+fn fixed(pieces: &[Piece]) -> usize {
+    let lengths = pieces.iter().map(|piece| match piece {
+        Piece::Fixed(ids) => ids.len(),
+        _ => 0,
+    });
+    lengths.sum()
+}
+
+fn header(file: &FileChange) -> String {
+    let old = file.old_path.as_deref().unwrap_or(file.path());
+    let (old, new) = match file.status {
+        FileStatus::Added => ("/dev/null".into(), format!("b/{}", file.path())),
+        FileStatus::Deleted => (format!("a/{old}"), "/dev/null".into()),
+        FileStatus::Modified | FileStatus::Renamed => {
+            (format!("a/{old}"), format!("b/{}", file.path()))
+        }
+    };
+    format!("--- {old}\n+++ {new}\n")
+}
+
+fn rendered(hunk: &Hunk) -> String {
+    let mut text = String::from(HUNK_MARKER);
+    for line in &hunk.lines {
+        text.push(LineKind::marker(line.kind));
+        text.push_str(&line.text);
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,147 @@
+//! A language model on disk becomes a judge: `diffidence model import`, `list`, `verify` and `use`,
+//! then `check` with it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::Repo;
+
+struct Bench {
+    repo: Repo,
+    home: tempfile::TempDir,
+}
+
+impl Bench {
+    /// A repository with an edit, and a tiny mixture of experts as Hugging Face writes it.
+    fn new() -> Self {
+        let bench = Self {
+            repo: Repo::new(),
+            home: tempfile::tempdir().unwrap(),
+        };
+        bench.repo.isolate().write("a.py", "x = 1\n").add().commit();
+        bench.repo.write("a.py", "x = 2\n");
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/verifiers");
+        std::fs::create_dir(bench.source()).unwrap();
+        for file in [
+            "qwen3-moe/config.json",
+            "qwen3-moe/model.safetensors",
+            "tokenizer.json",
+        ] {
+            let from = fixtures.join(file);
+            std::fs::copy(&from, bench.source().join(from.file_name().unwrap())).unwrap();
+        }
+        bench
+    }
+
+    fn source(&self) -> PathBuf {
+        self.home.path().join("source")
+    }
+
+    /// The output, after the expected exit code.
+    fn run(&self, arguments: &[&str], code: i32) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_diffidence"))
+            .current_dir(self.repo.root())
+            .env_remove("DIFFIDENCE_MODEL")
+            .env_remove("DIFFIDENCE_LOG")
+            .env("DIFFIDENCE_CACHE_DIR", self.home.path().join("cache"))
+            .env("DIFFIDENCE_DATA_DIR", self.home.path().join("data"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        text
+    }
+}
+
+#[track_caller]
+fn says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+#[test]
+fn an_imported_model_is_listed_verified_used_and_given_up() {
+    let bench = Bench::new();
+    let source = bench.source();
+    let import = ["model", "import", source.to_str().unwrap(), "--name", "moe"];
+    let said = bench.run(&import, 0);
+    says(
+        &said,
+        &[
+            "moe@",
+            "\"YES\"",
+            "\"NO\"",
+            "memory",
+            "linked",
+            "uncalibrated",
+        ],
+    );
+    says(&bench.run(&import, 2), &["moe"]);
+
+    says(
+        &bench.run(&["model", "list"], 0),
+        &["* diffidence-small@", "  moe@"],
+    );
+    says(
+        &bench.run(&["model", "verify", "moe"], 0),
+        &["moe@", "logit"],
+    );
+    says(&bench.run(&["model", "use", "moe"], 0), &["moe@"]);
+    says(&bench.run(&["model", "list"], 0), &["* moe@"]);
+
+    let never = ["check", "--fail-on", "never"];
+    says(&bench.run(&never, 0), &["a.py", "moe@", "uncalibrated"]);
+    let json = bench.run(&[&never[..], &["--format", "json"]].concat(), 0);
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    says(&report.to_string(), &["\"uncalibrated\"", "\"moe"]);
+
+    bench.run(&["model", "use", "bundled"], 0);
+    let again = bench.run(&never, 0);
+    says(&again, &["diffidence-small@"]);
+    assert!(!again.contains("uncalibrated"), "{again}");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_what_is_wrong() {
+    let bench = Bench::new();
+    let source = bench.source();
+    let folder = source.to_str().unwrap();
+    let import = |name: &str, code| {
+        let out = bench.run(&["model", "import", folder, "--name", name], code);
+        (out, bench.home.path().join("data/models").join(name))
+    };
+    let (_, whole) = import("whole", 0);
+    let mut files = std::fs::read_dir(&whole)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let is_weights = |path: &PathBuf| path.extension().is_some_and(|it| it == "safetensors");
+    let weights = files.find(is_weights).unwrap();
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    // Another file in its place: the weights are linked, and the source must stay as it is.
+    std::fs::remove_file(&weights).unwrap();
+    std::fs::write(&weights, bytes).unwrap();
+    says(
+        &bench.run(&["model", "verify", "whole"], 2),
+        &["sha256", "safetensors"],
+    );
+
+    let config = source.join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("qwen3_moe", "mamba")).unwrap();
+    says(&import("mamba", 2).0, &["config.json", "mamba"]);
+    std::fs::write(&config, &text[..text.len() / 2]).unwrap();
+    says(&import("cut", 2).0, &["config.json"]);
+    std::fs::write(&config, text).unwrap();
+    std::fs::write(source.join("model.safetensors"), [0xff; 64]).unwrap();
+    let (said, folder) = import("hostile", 2);
+    says(&said, &["model.safetensors"]);
+    assert!(!folder.exists(), "half a bundle was left behind");
+    says(&bench.run(&["model", "use", "nothing"], 2), &["nothing"]);
+}

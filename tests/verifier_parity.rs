@@ -1,0 +1,123 @@
+//! The logits of generative verifiers are those that transformers computes, for each architecture
+//! and for prompts longer than the chunk they are read in.
+//!
+//! `tests/fixtures/make_verifiers.py` makes the models and what is expected of them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use diffidence::change::Patch;
+use diffidence::model::verifier::{Import, Imported, Template, TemplateChoice, import};
+use diffidence::model::{Cancel, ModelError, Threads};
+use serde_json::Value;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+const PATCH: &[u8] = b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-one\n+two\n";
+const VOCABULARY: usize = 272;
+const TOLERANCE: f64 = 1e-4;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/verifiers")
+}
+
+fn threads() -> Threads {
+    Threads::new(NonZeroUsize::new(2)).unwrap()
+}
+
+/// The model with the tokenizer that all of them share, imported into `home`.
+fn imported(name: &str, home: &Path) -> Imported {
+    let source = home.join("source");
+    std::fs::create_dir(&source).unwrap();
+    for entry in std::fs::read_dir(fixtures().join(name)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, source.join(path.file_name().unwrap())).unwrap();
+    }
+    std::fs::copy(
+        fixtures().join("tokenizer.json"),
+        source.join("tokenizer.json"),
+    )
+    .unwrap();
+    let wanted = Import {
+        source: &source,
+        out: &home.join("bundle"),
+        name: name.into(),
+        template: TemplateChoice::BuiltIn(Template::PatchJudge),
+        answers: None,
+        context: None,
+        copy: false,
+    };
+    let sample = Patch::from_unified(PATCH).unwrap();
+    import(&wanted, &sample, threads()).unwrap()
+}
+
+fn prompt(length: usize) -> Vec<u32> {
+    (0..length)
+        .map(|i| ((7 * i * i + 3 * i + 1) % VOCABULARY) as u32)
+        .collect()
+}
+
+fn check(name: &str) {
+    let text = std::fs::read_to_string(fixtures().join("expected.json")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let imported = imported(name, home.path());
+    let tokens = imported.answers.map(|(_, id)| id);
+    assert_eq!(serde_json::json!(tokens), expected["answers"]);
+    let model = imported.bundle.verifier(threads()).unwrap();
+    let cases = expected["models"][name].as_array().unwrap();
+    assert!(cases.iter().any(|case| case["length"].as_u64() > Some(512)));
+    for case in cases {
+        let length = case["length"].as_u64().unwrap() as usize;
+        let got = model.answer(&prompt(length), &Cancel::default()).unwrap();
+        for (got, expected) in got.iter().zip(case["logits"].as_array().unwrap()) {
+            let difference = f64::from(*got) - expected.as_f64().unwrap();
+            assert!(
+                difference.abs() < TOLERANCE,
+                "{name}, {length} tokens: {got} instead of {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn llama_with_tied_embeddings_and_stretched_rotations() {
+    check("llama");
+}
+
+#[test]
+fn llama_in_shards_with_biases_and_linear_scaling() {
+    check("llama-sharded");
+}
+
+#[test]
+fn qwen2_with_biases() {
+    check("qwen2");
+}
+
+#[test]
+fn qwen3_with_normalised_heads() {
+    check("qwen3");
+}
+
+#[test]
+fn qwen3_moe_with_normalised_experts() {
+    check("qwen3-moe");
+}
+
+#[test]
+fn qwen3_moe_with_a_dense_block_and_plain_experts() {
+    check("qwen3-moe-mixed");
+}
+
+#[test]
+fn a_cancelled_pass_stops() {
+    let home = tempfile::tempdir().unwrap();
+    let model = imported("qwen3", home.path())
+        .bundle
+        .verifier(threads())
+        .unwrap();
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let error = model.answer(&[1, 2, 3], &cancel).unwrap_err();
+    assert!(matches!(error, ModelError::Cancelled));
+}
