@@ -302,6 +302,7 @@ fn what_cannot_be_read_written_or_judged_is_said_before_any_report() {
     };
     check(&["--scores", "@absent.jsonl"], "cannot read");
     check(&["--plot", "@absent/plot.svg"], "cannot write");
+    check(&["--rm-curve", "@absent/curve.svg"], "cannot write");
     write(folder.path(), "data.jsonl", &[json!({"id": 1})]);
     check(
         &[],
@@ -315,4 +316,84 @@ fn a_prior_must_be_a_share() {
         let words = ["eval", "--data", "x", "--prior", wrong];
         assert!(Cli::try_parse_from(words).is_err(), "{wrong}");
     }
+}
+
+/// Twelve tasks of four candidates: the best-scored one is wrong, two others agree and the right
+/// one is one of them.
+fn picks() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let candidates = [
+        (0.5, "a b", 1),
+        (0.4, "a b", 0),
+        (0.9, "c", 0),
+        (0.3, "d", 0),
+    ];
+    let (mut data, mut scores) = (Vec::new(), Vec::new());
+    for task in 0..12 {
+        for (place, (probability, added, label)) in candidates.iter().enumerate() {
+            let id = format!("{task}/{place}");
+            let patch = format!("--- a/f\n+++ b/f\n@@ -1,0 +1 @@\n+{added}\n");
+            data.push(
+                json!({"id": id, "patch": patch, "task": format!("t{task}"), "label": label}),
+            );
+            scores.push(json!({"id": id, "probability": probability}));
+        }
+    }
+    write(folder.path(), "data.jsonl", &data);
+    write(folder.path(), "scores.jsonl", &scores);
+    folder
+}
+
+#[test]
+fn ways_to_pick_are_compared_in_table_json_and_drawing() {
+    let folder = picks();
+    let flags = ["--scores", "@scores.jsonl", "--rm-curve", "@curve.svg"];
+    let done = eval(&folder, &flags);
+    assert_eq!(done.status.as_ref().unwrap(), &ExitStatus::Complete);
+    let row = |name: &str| {
+        let lines = done.text.lines();
+        let line = lines
+            .skip_while(|line| !line.starts_with("picks, 12 tasks"))
+            .find(|line| line.starts_with(name));
+        let words = line.unwrap()[name.len()..].split_whitespace();
+        let values = words.filter_map(|word| word.parse::<f64>().ok());
+        values.collect::<Vec<_>>()
+    };
+    // Random, score, agreement, both, oracle. All tasks are alike, so resamples are too.
+    assert_eq!(row("best of 2"), [0.25, 0.333, 0.25, 0.333, 0.5]);
+    assert_eq!(row("best of 4"), [0.25, 0.0, 0.5, 0.0, 1.0]);
+
+    let done = eval(&folder, &[&flags[..], &["--format", "json"]].concat());
+    let curve = &json(&done)["rm_curve"];
+    assert_eq!(curve["k"], json!([1, 2, 4]));
+    assert_eq!(
+        (&curve["tasks"], &curve["candidates"]),
+        (&json!(12), &json!(48))
+    );
+    let agreement = &curve["curves"][2];
+    assert_eq!(agreement["name"], "agreement");
+    assert_eq!(
+        agreement["all"],
+        json!({"value": 0.5, "interval": [0.5, 0.5]})
+    );
+
+    let svg = std::fs::read_to_string(folder.path().join("curve.svg")).unwrap();
+    let drawing = roxmltree::Document::parse(&svg).unwrap();
+    let curves = drawing.descendants().filter(|node| {
+        let class = node.attribute("class").unwrap_or_default();
+        class.starts_with("curve") && node.attribute("d").is_some_and(|d| d.contains('L'))
+    });
+    assert_eq!(curves.count(), 5);
+}
+
+#[test]
+fn no_curve_is_reported_unless_asked_for_and_none_is_made_up() {
+    let (folder, _) = sample();
+    assert!(json(&eval(&folder, &["--format", "json"]))["rm_curve"].is_null());
+    // Three candidates a task are too few.
+    let done = eval(&folder, &["--rm-curve", "@curve.svg"]);
+    let said = "no picks to compare: no task has 4 candidates and both labels";
+    assert!(done.text.contains(said), "{}", done.text);
+    let svg = std::fs::read_to_string(folder.path().join("curve.svg")).unwrap();
+    roxmltree::Document::parse(&svg).unwrap();
 }
