@@ -34,7 +34,7 @@ fn sixty_lines() -> Patch {
 }
 
 fn model(c: &mut Criterion) {
-    let dir = locate(None).expect("the bundled model");
+    let dir = locate(None, None).expect("the bundled model");
     c.bench_function("open", |b| b.iter(|| Bundle::open(black_box(&dir))));
     let bundle = Bundle::open(&dir).expect("a sound bundle");
     c.bench_function("load", |b| b.iter(|| bundle.load()));

@@ -6,8 +6,8 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use support::Repo;
+use support::program::program;
 
 struct Bench {
     repo: Repo,
@@ -21,7 +21,7 @@ impl Bench {
             repo: Repo::new(),
             home: tempfile::tempdir().unwrap(),
         };
-        bench.repo.isolate().write("a.py", "x = 1\n").add().commit();
+        bench.repo.write("a.py", "x = 1\n").add().commit();
         bench.repo.write("a.py", "x = 2\n");
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/verifiers");
         std::fs::create_dir(bench.source()).unwrap();
@@ -42,12 +42,8 @@ impl Bench {
 
     /// The output, after the expected exit code.
     fn run(&self, arguments: &[&str], code: i32) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_diffidence"))
+        let output = program(&self.home.path().join("cache"))
             .current_dir(self.repo.root())
-            .env_remove("DIFFIDENCE_MODEL")
-            .env_remove("DIFFIDENCE_LOG")
-            .env("DIFFIDENCE_CACHE_DIR", self.home.path().join("cache"))
-            .env("DIFFIDENCE_DATA_DIR", self.home.path().join("data"))
             .args(arguments)
             .output()
             .unwrap();
@@ -114,7 +110,7 @@ fn what_cannot_be_used_is_refused_with_what_is_wrong() {
     let folder = source.to_str().unwrap();
     let import = |name: &str, code| {
         let out = bench.run(&["model", "import", folder, "--name", name], code);
-        (out, bench.home.path().join("data/models").join(name))
+        (out, bench.home.path().join("cache/data/models").join(name))
     };
     let (_, whole) = import("whole", 0);
     let mut files = std::fs::read_dir(&whole)

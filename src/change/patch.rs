@@ -114,6 +114,13 @@ impl Patch {
             .flat_map(|file| file.hunks.iter().map(move |hunk| (file, hunk)))
     }
 
+    /// Whether any line is added or removed. A pure rename changes none.
+    #[must_use]
+    pub fn changes_lines(&self) -> bool {
+        let mut lines = self.hunks().flat_map(|(_, hunk)| &hunk.lines);
+        lines.any(|line| line.kind != LineKind::Context)
+    }
+
     /// The number of hunks in all files.
     #[must_use]
     pub fn hunk_count(&self) -> usize {

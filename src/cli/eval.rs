@@ -1,8 +1,8 @@
 //! `diffidence eval`: how good scores are on labelled records.
 //!
 //! Records are scored one by one and their patches forgotten, so memory does not grow with the size
-//! of patches; only for `--rm-curve` the words that they change are kept. This file must not know how a score is made: it is given a [`Scorer`] or a file of
-//! scores.
+//! of patches; only for `--rm-curve` the words that they change are kept. This file must not know
+//! how a score is made: it is given a [`Scorer`] or a file of scores.
 //!
 //! Exit status 0 means that every labelled record was judged, 2 that some were not.
 

@@ -92,13 +92,7 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
 /// The folder of the model to use: a stated one, else what the environment names, else what the
 /// user chose, else the one that came along.
 pub(super) fn folder(stated: Option<&Path>) -> Result<PathBuf, ModelError> {
-    let is_named = std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty());
-    let chosen = if stated.is_some() || is_named {
-        None
-    } else {
-        chosen()
-    };
-    locate(stated.or(chosen.as_deref()))
+    locate(stated, chosen().as_deref())
 }
 
 /// What the user chose, if anything.

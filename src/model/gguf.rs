@@ -6,9 +6,9 @@
 //! file and multiplies shapes unchecked. Metadata is skipped: `bundle.json` describes the model.
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
+use super::floats::Float;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};
-use half::{bf16, f16};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -109,7 +109,9 @@ impl<'a> Gguf<'a> {
     /// A tensor as it is stored; for tables of which only some rows are used.
     pub(super) fn stored(&self, name: &str, shape: &[usize]) -> Result<QTensor, Problem> {
         let entry = self.entry(name, shape)?;
-        storage(entry.dtype, &self.bytes[entry.range.clone()])
+        let bytes = aligned(&self.bytes[entry.range.clone()]);
+        let data = Cow::Borrowed(bytes.as_slice());
+        QStorage::from_data(data, &Device::Cpu, entry.dtype)
             .and_then(|storage| QTensor::new(storage, shape))
             .map_err(|error| format!("tensor `{name}`: {error}"))
     }
@@ -117,11 +119,20 @@ impl<'a> Gguf<'a> {
     /// A tensor as f32.
     pub(super) fn dequantized(&self, name: &str, shape: &[usize]) -> Result<Tensor, Problem> {
         let entry = self.entry(name, shape)?;
-        let tensor = match floats(entry.dtype, &self.bytes[entry.range.clone()]) {
-            Some(values) => Tensor::from_vec(values, shape, &Device::Cpu),
-            None => self.stored(name, shape)?.dequantize(&Device::Cpu),
+        let bytes = &self.bytes[entry.range.clone()];
+        let float = match entry.dtype {
+            GgmlDType::F32 => Float::F32,
+            GgmlDType::F16 => Float::F16,
+            GgmlDType::BF16 => Float::Bf16,
+            _ => {
+                return self
+                    .stored(name, shape)?
+                    .dequantize(&Device::Cpu)
+                    .map_err(|error| format!("tensor `{name}`: {error}"));
+            }
         };
-        tensor.map_err(|error| format!("tensor `{name}`: {error}"))
+        Tensor::from_vec(float.values(bytes), shape, &Device::Cpu)
+            .map_err(|error| format!("tensor `{name}`: {error}"))
     }
 
     fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry, Problem> {
@@ -137,22 +148,6 @@ impl<'a> Gguf<'a> {
         }
         Ok(entry)
     }
-}
-
-/// Values of a type that is not made of blocks, as f32.
-pub(super) fn floats(dtype: GgmlDType, bytes: &[u8]) -> Option<Vec<f32>> {
-    Some(match dtype {
-        GgmlDType::F32 => words(bytes, f32::from_le_bytes),
-        GgmlDType::F16 => words(bytes, |b| f16::from_le_bytes(b).to_f32()),
-        GgmlDType::BF16 => words(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-        _ => return None,
-    })
-}
-
-/// Values of any type, as they are stored.
-fn storage(dtype: GgmlDType, bytes: &[u8]) -> candle_core::Result<QStorage> {
-    let bytes = aligned(bytes);
-    QStorage::from_data(Cow::Borrowed(bytes.as_slice()), &Device::Cpu, dtype)
 }
 
 /// Bytes at an address that candle accepts for any type.
@@ -177,11 +172,6 @@ fn aligned(bytes: &[u8]) -> Aligned {
         bytes: buffer,
         start,
     }
-}
-
-fn words<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    let (words, _) = bytes.as_chunks::<N>();
-    words.iter().map(|word| read(*word)).collect()
 }
 
 fn size_in_bytes(name: &str, dtype: GgmlDType, shape: &[usize]) -> Result<usize, Problem> {

@@ -4,6 +4,7 @@
 //! Invariant: every tensor has the shape that `bundle.json` implies, and every parameter is a
 //! finite number. Faults name the tensor.
 
+use super::floats::Float;
 use super::fusion::{HunkFusion, PatchFusion};
 use super::lexical::Lexical;
 use super::lines::{LINE_NUMBERS, LineModel};
@@ -13,7 +14,6 @@ use super::reversal::{DirectionModel, REVERSAL};
 use super::surroundings::SURROUNDINGS;
 use super::trees::{Stored, Trees};
 use candle_core::cpu::erf::erf_f64;
-use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -254,32 +254,11 @@ impl Reader<'_> {
                 view.shape()
             ));
         }
-        let bytes = view.data();
-        let values: Vec<f32> = match view.dtype() {
-            Dtype::F32 => {
-                let (words, _) = bytes.as_chunks();
-                words.iter().map(|word| f32::from_le_bytes(*word)).collect()
-            }
-            Dtype::F16 => {
-                let (words, _) = bytes.as_chunks();
-                words
-                    .iter()
-                    .map(|word| f16::from_le_bytes(*word).to_f32())
-                    .collect()
-            }
-            Dtype::BF16 => {
-                let (words, _) = bytes.as_chunks();
-                words
-                    .iter()
-                    .map(|word| bf16::from_le_bytes(*word).to_f32())
-                    .collect()
-            }
-            other => {
-                return Err(format!(
-                    "tensor `{name}` has type {other:?}, but only F32, F16 and BF16 are read"
-                ));
-            }
-        };
+        let dtype = view.dtype();
+        let float = Float::of(dtype).ok_or_else(|| {
+            format!("tensor `{name}` has type {dtype:?}, but only F32, F16 and BF16 are read")
+        })?;
+        let values = float.values(view.data());
         if values.iter().all(|value| value.is_finite()) {
             Ok(values)
         } else {

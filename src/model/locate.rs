@@ -1,11 +1,11 @@
-//! Where the bundled model is found without configuration.
+//! Which model is used: a stated one, or the bundled one where it is found without configuration.
 //!
 //! Decision: the model lies beside the program instead of being embedded in it. Embedding would
 //! add its 50 MB to the program and to the memory of every process, also of those that answer from
 //! the cache and never load it, and a model could not be replaced without building anew.
 //!
-//! Invariant: an explicit path or the environment variable is final: if there is no bundle there,
-//! that is an error and not a reason to use another model silently.
+//! Invariant: an explicit path, the environment variable or the user's choice is final: if there is no
+//! bundle there, that is an error and not a reason to use another model silently.
 
 use super::bundle::MANIFEST;
 use super::reward::ModelError;
@@ -21,29 +21,32 @@ const DEFAULT: &str = "models/default";
 /// Folder of the bundled model below the prefix that the program's `bin` is in.
 const SHARED: &str = "share/diffidence/models/default";
 
-/// The folder of the model to use: `explicit`, else [`VARIABLE`], else the first that exists of
+/// The folder of the model to use: `explicit`, else [`VARIABLE`], else what the user chose for
+/// whenever neither says anything, else the first that exists of
 /// `models/default` beside the program, `../share/diffidence/models/default`, `models/default` of
 /// the clone whose `target` folder the program is in, and of the clone it was built from.
 ///
 /// # Errors
-/// [`ModelError::NotFound`] if there is no bundle where the caller or the variable points to,
+/// [`ModelError::NotFound`] if there is no bundle where one of these points to,
 /// [`ModelError::NotInstalled`] with the places looked at otherwise.
-pub fn locate(explicit: Option<&Path>) -> Result<PathBuf, ModelError> {
+pub fn locate(explicit: Option<&Path>, chosen: Option<&Path>) -> Result<PathBuf, ModelError> {
     let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
     let program = std::env::current_exe()
         .and_then(|path| path.canonicalize())
         .ok();
     let clone = Path::new(env!("CARGO_MANIFEST_DIR"));
-    choose(explicit, variable.as_deref(), program.as_deref(), clone)
+    let variable = variable.as_deref();
+    choose(explicit, variable, chosen, program.as_deref(), clone)
 }
 
 fn choose(
     explicit: Option<&Path>,
     variable: Option<&OsStr>,
+    chosen: Option<&Path>,
     program: Option<&Path>,
     clone: &Path,
 ) -> Result<PathBuf, ModelError> {
-    if let Some(stated) = explicit.or(variable.map(Path::new)) {
+    if let Some(stated) = explicit.or(variable.map(Path::new)).or(chosen) {
         return if is_bundle(stated) {
             Ok(stated.to_path_buf())
         } else {
@@ -97,7 +100,7 @@ mod tests {
         let root = root.path();
         let program = root.join("clone/target/release/diffidence");
         let built = root.join("built");
-        let find = || choose(None, None, Some(&program), &built);
+        let find = || choose(None, None, None, Some(&program), &built);
 
         let Err(ModelError::NotInstalled(places)) = find() else {
             panic!("there is no bundle yet");
@@ -128,15 +131,27 @@ mod tests {
         bundle(&clone.join(DEFAULT));
         let missing = root.path().join("missing");
         assert_eq!(
-            choose(Some(&good), Some(missing.as_os_str()), None, clone).unwrap(),
+            choose(
+                Some(&good),
+                Some(missing.as_os_str()),
+                Some(&missing),
+                None,
+                clone
+            )
+            .unwrap(),
             good
         );
         assert_eq!(
-            choose(None, Some(good.as_os_str()), None, clone).unwrap(),
+            choose(None, Some(good.as_os_str()), Some(&missing), None, clone).unwrap(),
             good
         );
-        for (explicit, variable) in [(Some(&*missing), None), (None, Some(missing.as_os_str()))] {
-            let error = choose(explicit, variable, None, clone).unwrap_err();
+        assert_eq!(choose(None, None, Some(&good), None, clone).unwrap(), good);
+        for (explicit, variable, chosen) in [
+            (Some(&*missing), None, None),
+            (None, Some(missing.as_os_str()), None),
+            (None, None, Some(&*missing)),
+        ] {
+            let error = choose(explicit, variable, chosen, None, clone).unwrap_err();
             assert!(matches!(error, ModelError::NotFound(dir) if dir == missing));
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod bundle;
 mod edits;
+mod floats;
 mod fusion;
 mod gguf;
 mod hash;

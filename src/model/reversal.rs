@@ -3,7 +3,7 @@
 //! Invariant: the numbers are those of the trainer. A hunk that is its own reverse gets zeros, and
 //! the reverse of a hunk gets the opposite of what the hunk gets.
 
-use super::lines::{Found, LINE_NUMBERS};
+use super::lines::{Found, LINE_NUMBERS, LineScores};
 use super::metrics::METRICS;
 use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind, Patch};
 use std::collections::BTreeSet;
@@ -41,20 +41,23 @@ impl DirectionModel {
     }
 }
 
-/// What is known of a hunk, or of its reverse.
-pub(super) struct Side<'a> {
-    pub(super) metrics: &'a [f64],
-    pub(super) lines: &'a [f64; LINE_NUMBERS],
-    pub(super) found: &'a Found,
+/// What the trees see of a hunk by itself, or of its reverse.
+pub(super) struct Side {
+    pub(super) metrics: Vec<f64>,
+    pub(super) lines: [f64; LINE_NUMBERS],
+    pub(super) scores: LineScores,
 }
 
 /// Metrics and line numbers less those of the reverse, and the direction.
 #[must_use]
-pub(super) fn against(model: &DirectionModel, ours: &Side<'_>, theirs: &Side<'_>) -> Vec<f64> {
-    let own = ours.metrics.iter().chain(ours.lines);
-    let back = theirs.metrics.iter().chain(theirs.lines);
-    let mut numbers: Vec<f64> = own.zip(back).map(|(a, b)| a - b).collect();
-    numbers.push(model.score(ours.found, theirs.found));
+pub(super) fn against(model: &DirectionModel, ours: &Side, theirs: &Side) -> [f64; REVERSAL] {
+    let own = ours.metrics.iter().chain(&ours.lines);
+    let back = theirs.metrics.iter().chain(&theirs.lines);
+    let direction = model.score(&ours.scores.found, &theirs.scores.found);
+    let mut numbers = [direction; REVERSAL];
+    for (number, (own, back)) in numbers.iter_mut().zip(own.zip(back)) {
+        *number = own - back;
+    }
     numbers
 }
 

@@ -17,7 +17,7 @@ use super::threads::Threads;
 use super::trunk::Trunk;
 use super::window::{Limits, Windows};
 use crate::calibration::Logit;
-use crate::change::{LineKind, Patch};
+use crate::change::Patch;
 use std::collections::HashMap;
 use tokenizers::Tokenizer;
 
@@ -88,8 +88,7 @@ impl TrunkHeads {
         task: Option<&str>,
         cancel: &Cancel,
     ) -> Result<Judgement, ModelError> {
-        let changes = |kind| patch.hunks().any(|(_, hunk)| hunk.count(kind) > 0);
-        if !changes(LineKind::Added) && !changes(LineKind::Removed) {
+        if !patch.changes_lines() {
             return Err(ModelError::NothingToScore);
         }
         self.threads.run(|| self.judge_here(patch, task, cancel))
@@ -146,64 +145,61 @@ impl TrunkHeads {
     ) -> Result<(Counts, Vec<HunkBranches>, Vec<LineScores>), ModelError> {
         let judges = &self.weights.hunk;
         let hunks_with = surroundings::hunks_with(patch);
-        let scores = self.lines(patch, &hunks_with, cancel)?;
-        let summaries = lines::summaries(patch, &scores);
-        let surroundings = surroundings::of_hunks(patch, &hunks_with);
+        let ours = self.sides(patch, &hunks_with, problem, cancel)?;
         let reverse = reversal::reversed(patch);
-        let reverse_scores = self.lines(&reverse, &surroundings::hunks_with(&reverse), cancel)?;
-        let reverse_summaries = lines::summaries(&reverse, &reverse_scores);
+        let reverse_with = surroundings::hunks_with(&reverse);
+        let theirs = self.sides(&reverse, &reverse_with, problem, cancel)?;
+        let surroundings = surroundings::of_hunks(patch, &hunks_with);
         let mut counts = Counts::default();
-        let mut branches = Vec::with_capacity(scores.len());
-        let ours = summaries.iter().zip(&scores).zip(&surroundings);
-        let theirs = reverse.hunks().zip(&reverse_summaries).zip(&reverse_scores);
-        let hunks = patch.hunks().enumerate().zip(ours).zip(theirs);
-        for (((index, (file, hunk)), ((lines, scores), around)), theirs) in hunks {
+        let mut branches = Vec::with_capacity(ours.len());
+        let sides = ours.iter().zip(&theirs).zip(&surroundings);
+        for ((index, (_, hunk)), ((ours, theirs), around)) in patch.hunks().enumerate().zip(sides) {
             stop_if(cancel)?;
-            let (((reverse_file, reverse_hunk), reverse_lines), reverse_scores) = theirs;
             let terms = Counts::of(hunk, self.weights.buckets);
             counts.add(&terms);
-            let mut numbers = metrics::of_hunk(file, hunk, problem);
-            let against = reversal::against(
-                &judges.direction,
-                &Side {
-                    metrics: &numbers,
-                    lines,
-                    found: &scores.found,
-                },
-                &Side {
-                    metrics: &metrics::of_hunk(reverse_file, reverse_hunk, problem),
-                    lines: reverse_lines,
-                    found: &reverse_scores.found,
-                },
-            );
-            numbers.extend(around);
-            numbers.extend(lines);
-            numbers.extend(&against);
+            let against = reversal::against(&judges.direction, ours, theirs);
+            let numbers = [&ours.metrics, &around[..], &ours.lines, &against].concat();
             let features = pools.hunk(index, &judges.pools);
-            let [total, ..] = lines;
+            let ([total, ..], [.., direction]) = (ours.lines, against);
             branches.push(HunkBranches {
                 trunk: features.map(|features| judges.head.logit(&features)),
                 text: judges.lexical.logit(&terms),
-                lines: *total,
-                direction: against.last().copied().unwrap_or_default(),
+                lines: total,
+                direction,
                 trees: judges.trees.sum(&numbers),
             });
         }
+        let scores = ours.into_iter().map(|side| side.scores).collect();
         Ok((counts, branches, scores))
     }
 
-    /// What the line branch says of each hunk.
-    fn lines(
+    /// What the trees see of each hunk by itself.
+    fn sides(
         &self,
         patch: &Patch,
         hunks_with: &HashMap<Term<'_>, usize>,
+        problem: &Problem<'_>,
         cancel: &Cancel,
-    ) -> Result<Vec<LineScores>, ModelError> {
+    ) -> Result<Vec<Side>, ModelError> {
         let score = |(_, hunk)| {
             stop_if(cancel)?;
             Ok(self.weights.hunk.lines.scores(hunk, hunks_with))
         };
-        patch.hunks().map(score).collect()
+        let scores = patch
+            .hunks()
+            .map(score)
+            .collect::<Result<Vec<_>, ModelError>>()?;
+        let summaries = lines::summaries(patch, &scores);
+        let numbers = summaries.into_iter().zip(scores);
+        let side = |((file, hunk), (lines, scores))| {
+            stop_if(cancel)?;
+            Ok(Side {
+                metrics: metrics::of_hunk(file, hunk, problem),
+                lines,
+                scores,
+            })
+        };
+        patch.hunks().zip(numbers).map(side).collect()
     }
 
     fn read<'a>(&self, windows: &'a Windows, cancel: &Cancel) -> Result<Pools<'a>, ModelError> {

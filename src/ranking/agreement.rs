@@ -43,15 +43,20 @@ impl Words {
 #[must_use]
 pub fn agreements(patches: &[&Patch]) -> Vec<Option<f64>> {
     let all: Vec<Words> = patches.iter().map(|patch| Words::of(patch)).collect();
-    let others = patches.len().saturating_sub(1);
-    all.iter()
-        .enumerate()
-        .map(|(index, words)| {
-            let overlaps = all.iter().enumerate().filter(|(other, _)| *other != index);
-            let sum: f64 = overlaps.map(|(_, other)| words.overlap(other)).sum();
-            (others > 0).then(|| sum / others as f64)
-        })
-        .collect()
+    mean_overlaps(all.len(), |one, other| all[one].overlap(&all[other]))
+}
+
+/// For each of `count` patches the mean of `overlap` with the others. `None` for an only one.
+pub(super) fn mean_overlaps(
+    count: usize,
+    overlap: impl Fn(usize, usize) -> f64,
+) -> Vec<Option<f64>> {
+    let mean = |one| {
+        let others = (0..count).filter(|other| *other != one);
+        let sum: f64 = others.map(|other| overlap(one, other)).sum();
+        (count > 1).then(|| sum / (count - 1) as f64)
+    };
+    (0..count).map(mean).collect()
 }
 
 fn hash(word: &impl Hash) -> u64 {

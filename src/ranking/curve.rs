@@ -7,7 +7,7 @@
 //!
 //! Invariant: the result depends on the candidates and the seed alone.
 
-use super::agreement::Words;
+use super::agreement::{Words, mean_overlaps};
 use super::value;
 use crate::calibration::Probability;
 use crate::calibration::metrics::bootstrap::{Random, estimate_by_cluster, weighted_mean};
@@ -73,8 +73,13 @@ type Picks = [f64; NAMES.len()];
 /// Measures the tasks, each given by its candidates.
 #[must_use]
 pub fn rm_curve(tasks: &[Vec<Contender>], resamples: usize, seed: u64) -> RmCurve {
-    let tasks: Vec<&Vec<Contender>> = tasks.iter().filter(|task| counts(task)).collect();
-    let largest = tasks.iter().map(|task| task.len()).max().unwrap_or(0);
+    let tasks: Vec<Task<'_>> = tasks
+        .iter()
+        .filter(|contenders| counts(contenders))
+        .map(|contenders| Task::new(contenders))
+        .collect();
+    let sizes = || tasks.iter().map(|task| task.contenders.len());
+    let largest = sizes().max().unwrap_or(0);
     let k: Vec<usize> = KS.into_iter().filter(|&k| k <= largest).collect();
     let mut random = Random::new(seed);
     // By k, and at the end all candidates; then by task.
@@ -83,8 +88,8 @@ pub fn rm_curve(tasks: &[Vec<Contender>], resamples: usize, seed: u64) -> RmCurv
         .copied()
         .chain([usize::MAX])
         .map(|k| {
-            let task = |task: &&Vec<Contender>| pick(task, k.min(task.len()), &mut random);
-            tasks.iter().map(task).collect()
+            let pick = |task: &Task<'_>| task.pick(k.min(task.contenders.len()), &mut random);
+            tasks.iter().map(pick).collect()
         })
         .collect();
     let clusters: Vec<u32> = (0..tasks.len() as u32).collect();
@@ -117,7 +122,7 @@ pub fn rm_curve(tasks: &[Vec<Contender>], resamples: usize, seed: u64) -> RmCurv
     });
     RmCurve {
         tasks: tasks.len(),
-        candidates: tasks.iter().map(|task| task.len()).sum(),
+        candidates: sizes().sum(),
         fewest_candidates: FEWEST_CANDIDATES,
         curves: curves.collect(),
         k,
@@ -129,49 +134,55 @@ fn counts(task: &[Contender]) -> bool {
     task.len() >= FEWEST_CANDIDATES && correct > 0 && correct < task.len()
 }
 
-/// What picks among `k` of the task's candidates are worth, in the order of [`NAMES`].
-fn pick(task: &[Contender], k: usize, random: &mut Random) -> Picks {
-    let scored: Vec<(f64, bool)> = task
-        .iter()
-        .map(|contender| (contender.probability.get(), contender.correct))
-        .collect();
-    let tally = Tally::new(&scored);
-    let overlaps = overlaps(task);
-    let (mut agreement, mut both, mut count) = (0.0, 0.0, 0.0);
-    draws(task.len(), k, random, |drawn| {
-        let agreements: Vec<Option<f64>> = drawn
-            .iter()
-            .map(|&a| {
-                let others = drawn.iter().filter(|&&b| a != b);
-                let sum: f64 = others.map(|&b| overlaps[a][b]).sum();
-                (k > 1).then(|| sum / (k - 1) as f64)
-            })
-            .collect();
-        let label = |place: usize| task[drawn[place]].correct;
-        agreement += top(agreements.iter().map(|one| one.unwrap_or(0.0)), label);
-        let values = drawn.iter().zip(&agreements);
-        both += top(
-            values.map(|(&index, &agreement)| value(task[index].probability, agreement)),
-            label,
-        );
-        count += 1.0;
-    });
-    [
-        rm_at(&tally, 1),
-        rm_at(&tally, k),
-        agreement / count,
-        both / count,
-        pass_at(&tally, k),
-    ]
+/// A task with what picks of any size go by.
+struct Task<'a> {
+    contenders: &'a [Contender],
+    tally: Tally,
+    /// Of each contender with each.
+    overlaps: Vec<Vec<f64>>,
 }
 
-fn overlaps(task: &[Contender]) -> Vec<Vec<f64>> {
-    let overlap = |a: &Contender, b: &Contender| match (&a.words, &b.words) {
-        (Some(a), Some(b)) => a.overlap(b),
-        _ => 0.0,
-    };
-    let row = |a| task.iter().map(|b| overlap(a, b)).collect();
-    task.iter().map(row).collect()
+impl<'a> Task<'a> {
+    fn new(contenders: &'a [Contender]) -> Self {
+        let scored: Vec<(f64, bool)> = contenders
+            .iter()
+            .map(|contender| (contender.probability.get(), contender.correct))
+            .collect();
+        let overlap = |a: &Contender, b: &Contender| match (&a.words, &b.words) {
+            (Some(a), Some(b)) => a.overlap(b),
+            _ => 0.0,
+        };
+        let row = |a| contenders.iter().map(|b| overlap(a, b)).collect();
+        Self {
+            contenders,
+            tally: Tally::new(&scored),
+            overlaps: contenders.iter().map(row).collect(),
+        }
+    }
+
+    /// What picks among `k` of the contenders are worth, in the order of [`NAMES`].
+    fn pick(&self, k: usize, random: &mut Random) -> Picks {
+        let (mut agreement, mut both, mut count) = (0.0, 0.0, 0.0);
+        draws(self.contenders.len(), k, random, |drawn| {
+            let overlap = |a: usize, b: usize| self.overlaps[drawn[a]][drawn[b]];
+            let agreements = mean_overlaps(k, overlap);
+            let label = |place: usize| self.contenders[drawn[place]].correct;
+            agreement += top(agreements.iter().map(|one| one.unwrap_or(0.0)), label);
+            let values = drawn.iter().zip(&agreements);
+            let value = |(&index, &agreement): (&usize, &Option<f64>)| {
+                value(self.contenders[index].probability, agreement)
+            };
+            both += top(values.map(value), label);
+            count += 1.0;
+        });
+        [
+            rm_at(&self.tally, 1),
+            rm_at(&self.tally, k),
+            agreement / count,
+            both / count,
+            pass_at(&self.tally, k),
+        ]
+    }
 }
 
 /// The share of correct ones among those with the highest value.

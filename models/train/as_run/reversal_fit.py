@@ -22,6 +22,7 @@ from datasets import balanced
 from evaluate import auc, sigmoid
 from features import DOC
 from fit import fit_platt, folds
+from hunkfit import within
 from linefit import inpatch_pairs
 from trees import average, boost, total
 
@@ -166,16 +167,6 @@ def five(good, bad, n=4000):
         i = rng.choice(len(good), 5, replace=False)
         out.append(np.mean(good[i[1:]] > bad[i[0]]) + 0.5 * np.mean(good[i[1:]] == bad[i[0]]))
     return np.mean(out)
-
-
-def within(y, s, patch):
-    area, top = [], []
-    for p in np.unique(patch):
-        i = patch == p
-        if 0 < y[i].sum() < i.sum():
-            area.append(auc(y[i], s[i]))
-            top.append((1 - y[i])[s[i] == s[i].min()].mean())
-    return np.mean(area), np.mean(top)
 
 
 def interval(stat, n, times=400):

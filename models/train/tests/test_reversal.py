@@ -8,8 +8,7 @@ PATCH = "--- a/x.py\n+++ b/x.py\n@@ -1,3 +1,4 @@\n a\n-b = 1\n+c = 2\n+d\n e\n"
 
 
 def test_the_reverse_gets_the_opposite_of_all_that_is_compared():
-    weight, rng = np.zeros(1 << 18), np.random.default_rng(0)
-    weight[:] = rng.normal(size=len(weight))
+    weight = np.random.default_rng(0).normal(size=1 << 18)
     (there, changed), (back, undone) = (reversal.numbers(f, None, weight)[0] for f in (parse(PATCH), reverse(parse(PATCH))))
     compared = len(there) - 137
     assert compared == 129 and there[-compared:] == [-v for v in back[-compared:]]

@@ -4,9 +4,8 @@
 //! one tensor at a time; so loading takes about as much memory as the model. Names are those of
 //! Hugging Face, whatever the file calls them.
 
-use super::super::gguf::floats;
+use super::super::floats::Float;
 use super::matrix::{Linear, Matrix};
-use candle_core::quantized::GgmlDType;
 use candle_core::{Device, Tensor};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -37,7 +36,9 @@ impl Shard {
 pub(super) struct Located {
     pub(super) shard: Arc<Shard>,
     pub(super) offset: u64,
-    pub(super) dtype: GgmlDType,
+    /// Bytes in the file.
+    pub(super) length: usize,
+    pub(super) float: Float,
     /// Outermost dimension first.
     pub(super) shape: Vec<usize>,
 }
@@ -73,7 +74,7 @@ impl Catalogue {
         columns: usize,
     ) -> Result<Matrix, Problem> {
         let tensor = self.take(name, &[rows, columns])?;
-        let values = decoded(name, tensor.dtype, &tensor.bytes(name)?)?;
+        let values = tensor.values(name, 0, tensor.length)?;
         Tensor::from_vec(values, (rows, columns), &Device::Cpu)
             .and_then(|matrix| matrix.t())
             .map(Matrix)
@@ -100,7 +101,7 @@ impl Catalogue {
     /// A vector as f32.
     pub(super) fn vector(&self, name: &str, length: usize) -> Result<Tensor, Problem> {
         let tensor = self.take(name, &[length])?;
-        let values = decoded(name, tensor.dtype, &tensor.bytes(name)?)?;
+        let values = tensor.values(name, 0, tensor.length)?;
         Tensor::from_vec(values, length, &Device::Cpu)
             .map_err(|error| format!("tensor `{name}`: {error}"))
     }
@@ -129,7 +130,7 @@ impl Catalogue {
         self.tensors
             .iter()
             .filter(|(name, _)| loaded(name))
-            .map(|(_, tensor)| tensor.bytes_in_memory())
+            .map(|(_, tensor)| tensor.elements() * size_of::<f32>() as u64)
             .sum()
     }
 
@@ -160,30 +161,13 @@ impl Located {
         self.shape.iter().map(|&side| side as u64).product()
     }
 
-    fn bytes_in_memory(&self) -> u64 {
-        let (block, size) = (self.dtype.block_size(), self.dtype.type_size());
-        let stored = self.elements() / block as u64 * size as u64;
-        match self.dtype {
-            GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => self.elements() * 4,
-            // The blocks, and beside them the same ordered for the processor at hand.
-            GgmlDType::Q4K => stored * 7 / 3,
-            GgmlDType::Q6K => stored * 5 / 2,
-            GgmlDType::Q8_0 => stored * 2,
-            _ => stored,
-        }
-    }
-
-    fn bytes(&self, name: &str) -> Result<Vec<u8>, Problem> {
-        let length = self.elements() as usize / self.dtype.block_size() * self.dtype.type_size();
-        self.range(name, 0, length)
-    }
-
-    fn range(&self, name: &str, start: u64, length: usize) -> Result<Vec<u8>, Problem> {
+    /// The values in a range of its bytes.
+    fn values(&self, name: &str, start: u64, length: usize) -> Result<Vec<f32>, Problem> {
         let mut bytes = vec![0; length];
         self.shard
             .read(self.offset + start, &mut bytes)
             .map_err(|error| format!("tensor `{name}`: {error}"))?;
-        Ok(bytes)
+        Ok(self.float.values(&bytes))
     }
 }
 
@@ -196,28 +180,17 @@ pub(super) struct Table {
 impl Table {
     /// The rows as f32, one after the other.
     pub(super) fn rows(&self, ids: &[u32]) -> Result<Tensor, Problem> {
-        let columns = self.tensor.shape[1];
-        let dtype = self.tensor.dtype;
-        let length = columns / dtype.block_size() * dtype.type_size();
+        let (count, columns) = (self.tensor.shape[0], self.tensor.shape[1]);
+        let length = self.tensor.length / count;
         let mut values = Vec::with_capacity(ids.len() * columns);
         for &id in ids {
-            if id as usize >= self.tensor.shape[0] {
+            if id as usize >= count {
                 return Err(format!("tensor `{}` has no row {id}", self.name));
             }
             let start = u64::from(id) * length as u64;
-            let bytes = self.tensor.range(&self.name, start, length)?;
-            values.extend(decoded(&self.name, dtype, &bytes)?);
+            values.extend(self.tensor.values(&self.name, start, length)?);
         }
         Tensor::from_vec(values, (ids.len(), columns), &Device::Cpu)
             .map_err(|error| format!("tensor `{}`: {error}", self.name))
     }
-}
-
-fn decoded(name: &str, dtype: GgmlDType, bytes: &[u8]) -> Result<Vec<f32>, Problem> {
-    if let Some(values) = floats(dtype, bytes) {
-        return Ok(values);
-    }
-    Err(format!(
-        "tensor `{name}` has type {dtype:?}, but only F32, F16 and BF16 are read"
-    ))
 }

@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::prompt::{Laid, Prompt, plain_from_now};
 use super::safetensors;
 use crate::calibration::Logit;
-use crate::change::{LineKind, Patch};
+use crate::change::Patch;
 use tokenizers::Tokenizer;
 
 /// Memory for one chunk of a prompt on its way through the model, in bytes.
@@ -122,8 +122,7 @@ impl RewardModel for GenerativeVerifier {
         task: Option<&str>,
         cancel: &Cancel,
     ) -> Result<PatchLogits, ModelError> {
-        let changes = |kind| patch.hunks().any(|(_, hunk)| hunk.count(kind) > 0);
-        if !changes(LineKind::Added) && !changes(LineKind::Removed) {
+        if !patch.changes_lines() {
             return Err(ModelError::NothingToScore);
         }
         let laid = self

@@ -204,16 +204,17 @@ impl Prompt {
         }
         let [shared, patch, hunk] = <[_; 3]>::try_from(pieces)
             .map_err(|_| String::from("a template has three sections"))?;
-        for (name, section, slot, allowed) in [
+        let sections = [
             (
                 "shared",
                 &shared,
                 Some(Piece::Patch),
-                [Piece::Task, Piece::Patch],
+                &[Piece::Task, Piece::Patch][..],
             ),
-            ("patch", &patch, None, [Piece::Task, Piece::Task]),
-            ("hunk", &hunk, Some(Piece::Hunk), [Piece::Hunk, Piece::Hunk]),
-        ] {
+            ("patch", &patch, None, &[Piece::Task]),
+            ("hunk", &hunk, Some(Piece::Hunk), &[Piece::Hunk]),
+        ];
+        for (name, section, slot, allowed) in sections {
             let is_slot = |piece: &&Piece| !matches!(piece, Piece::Fixed(_));
             if slot.is_some_and(|slot| section.iter().filter(|it| **it == slot).count() != 1) {
                 return Err(format!(
