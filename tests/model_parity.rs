@@ -136,6 +136,7 @@ fn check_logits(id: &str, got: &Judgement, expected: &Expected) -> f64 {
             ("trunk", trunk),
         ],
         PatchBranches::Bare { text, trees } => vec![("text", text), ("trees", trees)],
+        PatchBranches::Snippet { trees } => vec![("trees", trees)],
     };
     assert_eq!(branches.len(), expected.branches.len(), "{id}");
     for ((name, got), (same, expected)) in branches.iter().zip(&expected.branches) {

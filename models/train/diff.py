@@ -196,3 +196,19 @@ def reverse(files):
                     block.append((kind, text))
             h.lines = out
     return files
+
+
+def write(files):
+    """The unified diff of files, as git writes it."""
+    out = []
+    for f in files:
+        out.append(f"diff --git a/{f.old} b/{f.new}\n")
+        out += {"added": ["new file mode 100644\n"], "deleted": ["deleted file mode 100644\n"]}.get(f.status, [])
+        if f.status == "renamed":
+            out.append(f"rename from {f.old}\nrename to {f.new}\n")
+        old, new = ("/dev/null" if f.status == s else p for s, p in (("added", f"a/{f.old}"), ("deleted", f"b/{f.new}")))
+        out.append(f"--- {old}\n+++ {new}\n")
+        for h in f.hunks:
+            out.append(f"@@ -{h.old_start},{h.old_lines} +{h.new_start},{h.new_lines} @@\n")
+            out += [f"{kind}{text}\n" for kind, text in h.lines]
+    return "".join(out)

@@ -59,7 +59,10 @@ class Model:
         values = features.metrics(files, described)
         counted = features.counts(files)
         out = dict(rendered=r, metrics=values, hunks=[])
-        if described.text:
+        if len(files) == 1 and len(files[0].hunks) == 1 and self.trees("gate", values) > 0:
+            branches = dict(trees=self.trees("snippet", values))
+            c = self.t["fusion.snippet"].astype(np.float64)
+        elif described.text:
             branches = dict(
                 trunk=self.head("patch", patch_pools), text=self.text("patch", counted),
                 metrics=self.linear(values), trees=self.trees("patch", values),
@@ -78,6 +81,6 @@ class Model:
             direction = reversal.direction(changed, self.t["direction.hunk.weight"])
             trees = self.trees("hunk", [*values, direction])
             lines = values[len(features.METRICS) + len(features.SURROUNDINGS)]
-            fused = float(c @ [absent if trunk is None else trunk, text, lines, trees, 1.0, out["logit"]])
+            fused = float(c @ [absent if trunk is None else trunk, text, direction, trees, 1.0, out["logit"]])
             out["hunks"].append(dict(trunk=trunk, text=text, lines=lines, direction=direction, trees=trees, logit=fused))
         return out

@@ -24,6 +24,11 @@ pub enum PatchBranches {
         /// The trees over the change metrics.
         trees: f64,
     },
+    /// One function put right outside of its repository, as benchmarks of program repair have it.
+    Snippet {
+        /// The trees over the change metrics.
+        trees: f64,
+    },
 }
 
 /// Logits of a hunk before they are fused.
@@ -41,15 +46,16 @@ pub struct HunkBranches {
     pub trees: f64,
 }
 
-/// Weights of trunk, text, metrics and trees, and a constant; and, for a patch without a task
-/// description, of text and trees, and a constant.
+/// Weights of trunk, text, metrics and trees, and a constant; for a patch without a task
+/// description, of text and trees, and a constant; for a snippet, of trees, and a constant.
 #[derive(Debug, Clone)]
 pub(super) struct PatchFusion {
     pub(super) described: [f64; 5],
     pub(super) bare: [f64; 3],
+    pub(super) snippet: [f64; 2],
 }
 
-/// Weights of trunk, text, lines and trees, a constant, and the weight of the patch's logit.
+/// Weights of trunk, text, direction and trees, a constant, and the weight of the patch's logit.
 #[derive(Debug, Clone)]
 pub(super) struct HunkFusion {
     pub(super) weights: [f64; 6],
@@ -74,6 +80,10 @@ impl PatchFusion {
                 let [a, b, constant] = self.bare;
                 a * text + b * trees + constant
             }
+            PatchBranches::Snippet { trees } => {
+                let [a, constant] = self.snippet;
+                a * trees + constant
+            }
         }
     }
 }
@@ -81,10 +91,10 @@ impl PatchFusion {
 impl HunkFusion {
     /// The logit of a hunk of a patch with logit `patch`.
     pub(super) fn logit(&self, branches: &HunkBranches, patch: f64) -> f64 {
-        let [trunk, text, lines, trees, constant, whole] = self.weights;
+        let [trunk, text, direction, trees, constant, whole] = self.weights;
         trunk * branches.trunk.unwrap_or(self.unread)
             + text * branches.text
-            + lines * branches.lines
+            + direction * branches.direction
             + trees * branches.trees
             + constant
             + whole * patch

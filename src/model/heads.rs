@@ -13,6 +13,7 @@ use super::metrics::{METRICS, MetricsModel};
 use super::reversal::{DirectionModel, REVERSAL};
 use super::surroundings::SURROUNDINGS;
 use super::trees::{Stored, Trees};
+use crate::change::Patch;
 use candle_core::cpu::erf::erf_f64;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -67,7 +68,16 @@ pub(super) struct PatchWeights {
     pub(super) trees: Trees,
     /// Text and trees of a patch without a task description.
     pub(super) bare: (Lexical, Trees),
+    /// Trees that tell a snippet from a change to a repository, and those that judge it.
+    pub(super) snippet: (Trees, Trees),
     pub(super) fusion: PatchFusion,
+}
+
+impl PatchWeights {
+    /// Whether an only hunk is judged as a snippet. More hunks never are: no benchmark has them.
+    pub(super) fn takes_for_snippet(&self, patch: &Patch, metrics: &[f64]) -> bool {
+        patch.hunk_count() == 1 && self.snippet.0.sum(metrics) > 0.0
+    }
 }
 
 /// The branches that judge a hunk, and how they are fused.
@@ -125,9 +135,14 @@ impl HeadWeights {
                 reader.lexical("bare", buckets)?,
                 reader.trees("bare", METRICS)?,
             ),
+            snippet: (
+                reader.trees("gate", METRICS)?,
+                reader.trees("snippet", METRICS)?,
+            ),
             fusion: PatchFusion {
                 described: reader.array("fusion.patch")?,
                 bare: reader.array("fusion.bare")?,
+                snippet: reader.array("fusion.snippet")?,
             },
         };
         let hunk = HunkWeights {

@@ -107,7 +107,11 @@ impl TrunkHeads {
         let (text, hunks, lines) = self.hunks(patch, &problem, &pools, cancel)?;
         let judges = &self.weights.patch;
         let metrics = metrics::of_patch(patch, &problem);
-        let branches = if problem.text.is_empty() {
+        let branches = if judges.takes_for_snippet(patch, &metrics) {
+            PatchBranches::Snippet {
+                trees: judges.snippet.1.sum(&metrics),
+            }
+        } else if problem.text.is_empty() {
             PatchBranches::Bare {
                 text: judges.bare.0.logit(&text),
                 trees: judges.bare.1.sum(&metrics),

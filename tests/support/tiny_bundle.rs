@@ -230,8 +230,17 @@ fn bucket_of_bad() -> usize {
     (((hash >> 32) ^ (hash & 0xffff_ffff)) % MANY_BUCKETS as u64) as usize
 }
 
+/// Every set of trees of a bundle.
+const TREES: [&str; 5] = ["patch", "bare", "gate", "snippet", "hunk"];
+
 fn write_heads(path: &Path) {
-    write_tensors(path, BUCKETS, |_, _| {});
+    write_tensors(path, BUCKETS, nothing_is_a_snippet);
+}
+
+fn nothing_is_a_snippet(name: &str, values: &mut [f32]) {
+    if name == "trees.gate.value" {
+        values.fill(-1.0);
+    }
 }
 
 /// Only the lexical branch counts, and in it only one word.
@@ -258,7 +267,7 @@ fn write_averse_heads(path: &Path) {
                 one_word(values, -3.9, 0.0);
             }
             "lexical.patch.bias" | "lexical.bare.bias" | "lexical.hunk.bias" => values.fill(1.9),
-            _ => {}
+            _ => nothing_is_a_snippet(name, values),
         }
     });
 }
@@ -274,6 +283,7 @@ fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32]))
         ("head.hunk.2.bias".into(), vec![1]),
         ("fusion.patch".into(), vec![5]),
         ("fusion.bare".into(), vec![3]),
+        ("fusion.snippet".into(), vec![2]),
         ("fusion.hunk".into(), vec![6]),
         ("fusion.hunk_trunk_mean".into(), vec![1]),
         ("lines.hunk.weight".into(), vec![buckets]),
@@ -284,6 +294,8 @@ fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32]))
         for (part, size) in [("idf", buckets), ("weight", buckets), ("bias", 1)] {
             shapes.push((format!("lexical.{kind}.{part}"), vec![size]));
         }
+    }
+    for kind in TREES {
         shapes.push((format!("trees.{kind}.value"), vec![TREE[0].len()]));
     }
     for part in ["mean", "scale", "weight"] {
@@ -303,7 +315,7 @@ fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32]))
             (name, (Dtype::F32, shape, bytes))
         })
         .collect();
-    for kind in ["patch", "bare", "hunk"] {
+    for kind in TREES {
         for (part, values) in [
             ("roots", &[0, 3][..]),
             ("feature", &TREE[0]),

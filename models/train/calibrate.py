@@ -1,0 +1,88 @@
+"""The probabilities of hunks and of patches without a task description, fitted to what the program itself says.
+
+`python calibrate.py [MOST]` scores sets of `card.py` with `diffidence score`, at most MOST patches of each, and writes
+the hunk map, its reliability bins and the scale of the expert for patches without a description into the bundle.
+The map for patches with one is fitted where its branches are. Run `golden.py` afterwards.
+"""
+
+import json
+import sys
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+import card
+from common import BUNDLE, sha256
+from evaluate import calibration, sigmoid
+from fit import cross_fitted, fit_platt
+from snippet import to_scale
+
+
+def hunks_of_known_label(most):
+    """(logit, label, repository, weight): agents' hunks whose label follows from the patch's, and hunks of patches with
+    a planted defect; half the weight each."""
+    parts = []
+    for name in ("agent", "planted"):
+        logit, label, repo = [], [], []
+        for r, a in zip(*card.scored(name, most)):
+            if name == "planted":
+                labels = r["hunk_labels"]
+            elif r["label"] == 1 or len(a["hunks"]) == 1:
+                labels = [r["label"]] * len(a["hunks"])
+            else:
+                continue  # one of several hunks is wrong, and nobody knows which
+            logit += [h["logit"] for h in a["hunks"]]
+            label += labels
+            repo += [r["repo"]] * len(labels)
+        parts.append((np.array(logit), np.array(label, float), np.array(repo), np.full(len(label), 1 / len(label))))
+    logit, label, repo, weight = (np.concatenate(c) for c in zip(*parts))
+    return logit, label, repo, weight / weight.mean(), [len(p[0]) for p in parts]
+
+
+def bins(p, y, weight):
+    """Ten ranges of scores and what became of their hunks, `right` in proportion to the weights."""
+    out, which = [], np.minimum((p * 10).astype(int), 9)
+    for k in range(10):
+        ix = which == k
+        if (n := int(ix.sum())) >= 20:
+            out.append({"low": k / 10, "high": (k + 1) / 10, "n": n, "right": round(n * float(np.average(y[ix], weights=weight[ix])))})
+    return out
+
+
+def main():
+    most = int(sys.argv[1]) if len(sys.argv) > 1 else 10**9
+    calibrated = json.loads((BUNDLE / "calibration.json").read_text())
+    heads = load_file(BUNDLE / "heads.safetensors")
+
+    s, y, repo, weight, counts = hunks_of_known_label(most)
+    hunk_map, report = fit_platt(s, y, repo, weight)
+    held_out = cross_fitted(s, y, repo, weight)
+    notes = {"n_agent": counts[0], "n_planted": counts[1], "bins": bins(held_out, y, weight), **report}
+    print(hunk_map, notes)
+
+    rs, answers = card.scored("commits", most)
+    z, y = np.array([a["logit"] for a in answers]), np.array([r["label"] for r in rs], float)
+    slope, constant = to_scale(z, y, calibrated["patch"])
+    heads["fusion.bare"] = (heads["fusion.bare"] * slope + [0, 0, constant]).astype(np.float32)
+    p = cross_fitted(z, y, card.column(rs, "repo"))
+    bare = {"n": len(z), "before": calibration(y, sigmoid(z)), "after_cross_fitted": calibration(y, p)}
+    print(slope, constant, bare)
+
+    calibrated["hunk"] = hunk_map
+    calibrated["notes"] |= {"hunk": notes, "commits": bare}
+    (BUNDLE / "calibration.json").write_text(json.dumps(calibrated, indent=2) + "\n")
+    save_file(heads, BUNDLE / "heads.safetensors")
+    seal()
+
+
+def seal():
+    """Writes the hashes of what was changed into `bundle.json`."""
+    bundle = json.loads((BUNDLE / "bundle.json").read_text())
+    for weights in bundle["weights"]:
+        weights["sha256"] = sha256(BUNDLE / weights["file"])
+    bundle["calibration_sha256"] = sha256(BUNDLE / "calibration.json")
+    (BUNDLE / "bundle.json").write_text(json.dumps(bundle, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
