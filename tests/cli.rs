@@ -183,6 +183,50 @@ fn the_json_report_lists_every_changed_file_once() {
 }
 
 #[test]
+fn what_the_model_cannot_judge_has_no_score_in_any_format() {
+    let bench = Bench::new();
+    bench
+        .repo
+        .write("notes.md", "words\n")
+        .write("Main.hs", "x = 1\n");
+    std::fs::remove_file(bench.model.file("trunk.gguf")).unwrap();
+    // The model is not even loaded, and what it cannot judge is not low.
+    let text = bench.run(&["check", "--min-score", "1"]);
+    assert_eq!((text.code, text.err.as_str()), (0, ""), "{}", text.out);
+    assert!(
+        text.out.starts_with(
+            "Main.hs  cannot judge: the model was not trained on Haskell\n\
+             notes.md  cannot judge: prose, not code\n\n\
+             Nothing was scored · 2 that the model cannot judge\n"
+        ),
+        "{}",
+        text.out
+    );
+    let files = &bench.report(&[])["files"];
+    assert_eq!(
+        files[1],
+        json!({"path": "notes.md", "outcome": "abstained", "status": "added",
+            "probability": null,
+            "abstained": {"code": "prose", "reason": "prose, not code"}})
+    );
+    let sarif = bench.run(&["check", "--format", "sarif"]);
+    let log: Value = serde_json::from_str(&sarif.out).unwrap();
+    assert_eq!(log["runs"][0]["results"], json!([]));
+    let notifications = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"];
+    assert_eq!(notifications[0]["descriptor"]["id"], "abstained");
+    let github = bench.run(&["check", "--format", "github"]);
+    assert!(
+        github
+            .out
+            .contains("cannot judge notes.md: prose, not code\n")
+    );
+    assert!(!text.out.contains("50% likely") && !github.out.contains("::"));
+    // Whoever asks for one file is told that there is no answer.
+    assert_eq!(bench.run(&["check", "notes.md"]).code, 2);
+    assert_eq!(bench.run(&["check", "."]).code, 0);
+}
+
+#[test]
 fn machine_formats_point_at_the_changed_lines() {
     let bench = Bench::new();
     bench
@@ -506,6 +550,44 @@ fn score_answers_each_line_in_order_and_goes_on_after_a_bad_one() {
         assert!(answer.get("probability").is_none());
     }
     assert_eq!(output.code, 2);
+}
+
+#[test]
+fn score_has_no_probability_for_what_the_model_cannot_judge() {
+    let bench = Bench::new();
+    let prose = "--- a/a.md\n+++ b/a.md\n@@ -1 +1 @@\n-one\n+two\n";
+    // 61 times what fits into the two windows of the model.
+    let lines: String = (0..5_000).map(|n| format!("+x = {n}\n")).collect();
+    let long = format!("--- a/x.py\n+++ b/x.py\n@@ -0,0 +1,5000 @@\n{lines}");
+    let records = [prose.to_owned(), format!("{}{prose}", patch("x = 2")), long];
+    let records: Vec<String> = records
+        .iter()
+        .map(|patch| json!({"id": 1, "patch": patch}).to_string())
+        .collect();
+    let output = bench.run_with(&["score"], records.join("\n").as_bytes());
+    assert_eq!(output.code, 0, "{}", output.err);
+    let answers: Vec<Value> = output
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let said = |value: &Value| {
+        (
+            value["probability"].is_f64(),
+            value["abstained"]["code"].clone(),
+        )
+    };
+    let (scored, null) = (true, Value::Null);
+    assert_eq!(said(&answers[0]), (false, json!("prose")));
+    assert_eq!(answers[0]["logit"], Value::Null);
+    assert_eq!(said(&answers[0]["hunks"][0]), (false, json!("prose")));
+    assert_eq!(said(&answers[1]), (scored, null.clone()));
+    assert_eq!(said(&answers[1]["hunks"][0]), (scored, null));
+    assert_eq!(said(&answers[1]["hunks"][1]), (false, json!("prose")));
+    assert_eq!(said(&answers[2]), (false, json!("unread")));
+    assert_eq!(answers[2]["truncated"], true);
+    let reason = answers[2]["abstained"]["reason"].as_str().unwrap();
+    assert_eq!(reason, "the model could read only 1% of the changed lines");
 }
 
 #[test]

@@ -59,6 +59,9 @@ impl Probability {
     /// As likely as not.
     pub const HALF: Self = Self(0.5);
 
+    /// Certain.
+    pub const ONE: Self = Self(1.0);
+
     /// Takes a value from 0 to 1.
     ///
     /// # Errors
