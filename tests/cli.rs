@@ -227,6 +227,64 @@ fn what_the_model_cannot_judge_has_no_score_in_any_format() {
 }
 
 #[test]
+fn what_a_text_shows_by_itself_is_told_in_every_format_and_leaves_the_score_alone() {
+    let bench = Bench::new();
+    let clean = bench.report(&[]);
+    assert_eq!(clean["files"], json!([]));
+    let broken = "fn add(a: i32, b: i32) -> i32 {\n    dbg!(a) + (b\n}\n";
+    bench.repo.write("math.rs", broken);
+    let with = bench.report(&[]);
+    let file = &with["files"][0];
+    let checks = file["checks"].as_array().unwrap();
+    let codes: Vec<&Value> = checks.iter().map(|check| &check["code"]).collect();
+    assert!(codes.contains(&&json!("syntax")), "{checks:?}");
+    assert!(
+        checks
+            .iter()
+            .all(|check| check["line"].as_u64().unwrap() >= 2)
+    );
+
+    let text = bench.run(&["check", "--quiet"]);
+    assert!(
+        text.out.contains("  syntax: the file parsed before"),
+        "{}",
+        text.out
+    );
+    assert!(text.out.contains("found by static checks"), "{}", text.out);
+    let github = bench.run(&["check", "--format", "github"]);
+    assert!(
+        github.out.contains("::error file=math.rs,line="),
+        "{}",
+        github.out
+    );
+    assert!(
+        github.out.contains(",title=diffidence syntax::"),
+        "{}",
+        github.out
+    );
+    let sarif = bench.run(&["check", "--format", "sarif"]);
+    let log: Value = serde_json::from_str(&sarif.out).unwrap();
+    let run = &log["runs"][0];
+    let results = run["results"].as_array().unwrap();
+    let syntax = results.iter().find(|result| result["ruleId"] == "syntax");
+    let syntax = syntax.unwrap();
+    assert_eq!(syntax["level"], "error");
+    let rule = syntax["ruleIndex"].as_u64().unwrap() as usize;
+    assert_eq!(run["tool"]["driver"]["rules"][rule]["id"], "syntax");
+
+    // The score and the end are what they are without.
+    bench
+        .repo
+        .write("diffidence.toml", "staticChecks = false\n");
+    let without = bench.report(&[]);
+    let file_without = &without["files"][1];
+    assert_eq!(file_without["path"], "math.rs");
+    assert!(file_without.get("checks").is_none());
+    assert_eq!(file_without["probability"], file["probability"]);
+    assert_eq!(bench.run(&["check"]).code, text.code);
+}
+
+#[test]
 fn machine_formats_point_at_the_changed_lines() {
     let bench = Bench::new();
     bench
@@ -419,7 +477,7 @@ fn a_diff_that_is_too_large_is_refused_before_it_is_parsed() {
 #[test]
 fn invalid_utf8_in_a_diff_is_scored_with_replacements() {
     let bench = Bench::new();
-    let diff = b"--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-caf\xe9\n+caf\xe8\n";
+    let diff = b"--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-caf\xe9\n+caf\xe8\n";
     let output = bench.run_with(&["check", "--diff", "-", "--min-score", "1"], diff);
     assert!(output.out.contains("+caf\u{fffd}"), "{}", output.out);
     assert_eq!(output.code, 1);
@@ -467,8 +525,8 @@ fn the_doctor_tells_what_a_bug_report_needs() {
     assert!(report["model"]["sample_logit"].is_f64());
     check("/threads/check", json!(1));
     check("/cache/folder", json!(bench.cache.path()));
-    // math.rs and diffidence.toml.
-    check("/cache/entries", json!(2));
+    // math.rs; what the model cannot judge, as diffidence.toml, needs no remembering.
+    check("/cache/entries", json!(1));
     check("/repository/root", json!(bench.repo.root()));
     check("/repository/changed", json!(2));
     check("/repository/skipped", json!(1));

@@ -187,7 +187,7 @@ fn bad_lines_are_counted_named_and_left_out() {
     let report = json(&done);
     assert_eq!(
         report["records"],
-        json!({"judged": 57, "unlabelled": 1, "failed": 2})
+        json!({"judged": 57, "abstained": 0, "coverage": 1.0, "unlabelled": 1, "failed": 2})
     );
     assert_eq!(
         report["failures"][0],

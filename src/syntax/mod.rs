@@ -178,7 +178,9 @@ impl Checker {
                     .filter(|line| is_added(*line))
                     .map(|line| Flaw::new(Code::ConflictMarker, line, message.into())),
             );
-        } else if let (None, Some(fault), Some(_)) = (&before.error, &after.error, base) {
+        } else if let (None, Some(fault), Some(_)) = (&before.error, &after.error, base)
+            && fault.is_certain
+        {
             flaws.push(Flaw::new(Code::Syntax, fault.line, fault.to_string()));
         }
         if before.error.is_none() && after.error.is_none() {
@@ -241,7 +243,7 @@ impl Summary {
         let tree = parse::parse(grammar, text, TIME_LIMIT)?;
         let root = tree.root_node();
         Some(Self {
-            error: parse::first_fault(root, text),
+            error: parse::first_fault(grammar, root, text),
             conflicts: conflict::lines(text, |byte| parse::is_literal_at(root, byte)),
             definitions: duplicate::definitions(grammar, root, text),
             debug: debug::statements(grammar, root, text),
