@@ -79,15 +79,15 @@ fn driver() -> Value {
 /// The one about scores first, then those of the static checks in the order of [`Code::ALL`].
 fn rules() -> Vec<Value> {
     let low_score = json!({
-            "id": RULE,
-            "name": "LowScore",
-            "shortDescription": {"text": "A change that is less likely correct than the threshold"},
-            "fullDescription": {"text": "A reward model judged the change without running it, \
-                and its calibrated probability of being correct is below the threshold."},
-            "help": {"text": "Look at the changed lines. The score is a second opinion about \
-                where to look first; it is not a test, and it is often wrong."},
-            "helpUri": HELP,
-            "defaultConfiguration": {"level": "note"},
+        "id": RULE,
+        "name": "LowScore",
+        "shortDescription": {"text": "A change that is less likely correct than the threshold"},
+        "fullDescription": {"text": "A reward model judged the change without running it, \
+            and its calibrated probability of being correct is below the threshold."},
+        "help": {"text": "Look at the changed lines. The score is a second opinion about \
+            where to look first; it is not a test, and it is often wrong."},
+        "helpUri": HELP,
+        "defaultConfiguration": {"level": "note"},
     });
     let checks = Code::ALL.into_iter().map(|code| {
         json!({

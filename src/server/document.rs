@@ -93,7 +93,7 @@ pub(super) struct Changed {
 pub(super) enum Scoring {
     /// The engine has it, as this job.
     Waiting(Generation),
-    Done(Verdict),
+    Done(Box<Verdict>),
     Failed(String),
     /// The user did not want to wait. It stays so until the change is another one, or the file
     /// is saved.

@@ -61,7 +61,7 @@ pub(super) enum Sight {
     Changed {
         change: FileChange,
         task: Option<Arc<str>>,
-        remembered: Option<Verdict>,
+        remembered: Option<Box<Verdict>>,
     },
 }
 
@@ -146,7 +146,9 @@ impl Sight {
     fn of(outcome: Outcome, task: Option<Arc<str>>, engine: &Engine) -> Self {
         match outcome {
             Outcome::Changed { change, .. } => {
-                let remembered = engine.remembered(&request(&change, task.as_deref()));
+                let remembered = engine
+                    .remembered(&request(&change, task.as_deref()))
+                    .map(Box::new);
                 Self::Changed {
                     change,
                     task,

@@ -24,7 +24,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Time for one text; a file of 3,000 lines takes a few milliseconds.
+/// Time for one text. What takes longer is passed over: somebody waits for the score.
 const TIME_LIMIT: Duration = Duration::from_millis(200);
 
 /// Texts that are remembered, before all are forgotten; a few kilobytes each.
@@ -131,9 +131,16 @@ impl Flaw {
 }
 
 /// Checks texts and remembers what it saw in them. Shared between threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Checker {
+    limit: Duration,
     seen: Mutex<HashMap<[u8; 32], Arc<Summary>>>,
+}
+
+impl Default for Checker {
+    fn default() -> Self {
+        Self::with_time_limit(TIME_LIMIT)
+    }
 }
 
 /// What there is to say about one text, without regard to any other.
@@ -148,6 +155,15 @@ struct Summary {
 }
 
 impl Checker {
+    /// One that takes so long for a text at most.
+    #[must_use]
+    pub fn with_time_limit(limit: Duration) -> Self {
+        Self {
+            limit,
+            seen: Mutex::default(),
+        }
+    }
+
     /// What the change of a file brought in, from top to bottom. `base` is the text before, `None`
     /// of a new file.
     #[must_use]
@@ -157,14 +173,15 @@ impl Checker {
         if change.new_path.is_none() {
             return Vec::new();
         }
-        let Some(after) = self.summary(path, new) else {
+        // What was read as another language says nothing about this one.
+        if Grammar::of_path(path) != Grammar::of_path(old_path) {
             return Vec::new();
-        };
+        }
         let before = match base {
             None => Some(Arc::default()),
             Some(base) => self.summary(old_path, base),
         };
-        let Some(before) = before else {
+        let (Some(before), Some(after)) = (before, self.summary(path, new)) else {
             return Vec::new();
         };
         let added = added_lines(change);
@@ -216,7 +233,7 @@ impl Checker {
         if let Some(known) = self.seen().get(&key) {
             return Some(Arc::clone(known));
         }
-        let summary = Arc::new(Summary::of(grammar, text)?);
+        let summary = Arc::new(Summary::of(grammar, text, self.limit)?);
         let mut seen = self.seen();
         if seen.len() >= REMEMBERED {
             seen.clear();
@@ -232,7 +249,7 @@ impl Checker {
 }
 
 impl Summary {
-    fn of(grammar: Option<Grammar>, text: &str) -> Option<Self> {
+    fn of(grammar: Option<Grammar>, text: &str, limit: Duration) -> Option<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let Some(grammar) = grammar else {
             return Some(Self {
@@ -240,7 +257,7 @@ impl Summary {
                 ..Self::default()
             });
         };
-        let tree = parse::parse(grammar, text, TIME_LIMIT)?;
+        let tree = parse::parse(grammar, text, limit)?;
         let root = tree.root_node();
         Some(Self {
             error: parse::first_fault(grammar, root, text),
@@ -543,6 +560,12 @@ mod tests {
             hunks: Vec::new(),
         };
         assert_eq!(checker.check(&change, Some("fn a() {}"), ""), []);
+        let moved = FileChange {
+            new_path: Some("a.py".into()),
+            status: FileStatus::Renamed,
+            ..change
+        };
+        assert_eq!(checker.check(&moved, Some("fn a() {}"), "fn a() {}"), []);
         assert!(checker.seen().is_empty());
         let first = checker.summary("a.rs", "fn a() {}").unwrap();
         assert!(Arc::ptr_eq(

@@ -92,12 +92,14 @@ pub(super) fn first_fault(grammar: Grammar, root: Node<'_>, text: &str) -> Optio
 }
 
 /// What is right and the grammar does not know, on the line where it stumbles: found by parsing the
-/// sources of some 400 published crates (`examples/static_checks.rs`).
+/// sources of some 400 crates and 350 npm packages (`examples/static_checks.rs`).
 fn gaps(grammar: Grammar) -> &'static [&'static str] {
     match grammar {
         // A macro called like a type, attributes within patterns and expressions, macros by example,
         // newer and older keywords.
         Grammar::Rust => &["str![", "#[", "$", "safe fn", "~const", "try!("],
+        // Declarations that are merged with others', and some forms of newer versions.
+        Grammar::TypeScript | Grammar::Tsx => &["global {", "type *", "keyof readonly"],
         _ => &[],
     }
 }
