@@ -221,6 +221,10 @@ fn what_the_model_cannot_judge_has_no_score_in_any_format() {
             .contains("cannot judge notes.md: prose, not code\n")
     );
     assert!(!text.out.contains("50% likely") && !github.out.contains("::"));
+    // The model is asked all the same if somebody wants to know what it says.
+    let forced = bench.run(&["check", "--no-abstain"]);
+    assert_eq!(forced.code, 2);
+    assert!(forced.err.contains("trunk.gguf"), "{}", forced.err);
     // Whoever asks for one file is told that there is no answer.
     assert_eq!(bench.run(&["check", "notes.md"]).code, 2);
     assert_eq!(bench.run(&["check", "."]).code, 0);

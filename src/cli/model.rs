@@ -26,6 +26,9 @@ pub(super) struct ModelArgs {
     /// Threads that the model may use [default: all cores, half of them in an editor]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
+    /// Score what the model cannot judge, too; the number then means little
+    #[arg(long)]
+    pub(super) no_abstain: bool,
     /// Neither read nor write remembered scores
     #[arg(long)]
     pub(super) no_cache: bool,
@@ -65,7 +68,11 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
     let folder = folder(args.model.as_deref().or(config.model.as_deref()))?;
     let bundle = Bundle::open(&folder)?;
     let calibration = calibration(&bundle).unwrap_or_else(|| bundle.calibration.clone());
-    let scope = Scope::new(bundle.languages.clone(), bundle.min_read);
+    let scope = if args.no_abstain {
+        Scope::everything()
+    } else {
+        Scope::new(bundle.languages.clone(), bundle.min_read)
+    };
     let judge = Judge::new(bundle.identity.clone(), calibration, config.prior).within(scope);
     let threads = args
         .threads

@@ -129,6 +129,16 @@ impl Scope {
         }
     }
 
+    /// That of a model that is taken to judge everything, whatever it has read of it: to measure
+    /// what it says where it should not be asked.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self {
+            languages: Vec::new(),
+            min_read: Probability::ZERO,
+        }
+    }
+
     /// Why the hunks of a file cannot be judged, whatever else is in its patch.
     #[must_use]
     pub fn file(&self, file: &FileChange) -> Option<Abstention> {
@@ -311,6 +321,8 @@ mod tests {
             said(&Scope::default(), &patch(&[("a.rs", "a")]), 0.05).1,
             "unread"
         );
+        let everything = said(&Scope::everything(), &patch(&[("a.md", "a")]), 0.0);
+        assert_eq!(everything, (vec![String::new()], String::new()));
     }
 
     #[test]
