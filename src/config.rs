@@ -49,6 +49,9 @@ pub struct Config {
     pub code_lens: bool,
     /// Whether low-scoring hunks are shown as diagnostics.
     pub diagnostics: bool,
+    /// Whether to tell what the text of a changed file shows by itself: that it no longer parses,
+    /// markers of a merge, names defined twice, statements for a debugger.
+    pub static_checks: bool,
     /// Whether to score while typing, or only when a file is opened or saved.
     pub score_on_change: bool,
     /// Whether the language server scores at all.
@@ -84,6 +87,7 @@ impl Default for Config {
             max_file_bytes: 1 << 20,
             code_lens: true,
             diagnostics: true,
+            static_checks: true,
             score_on_change: true,
             enable: true,
             workspace_score: false,

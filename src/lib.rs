@@ -1,10 +1,11 @@
 //! Diffidence: how likely is the change in front of you correct, before anything runs.
 //!
 //! Data moves through the rooms in one direction: [`change`] says what changed against the base,
-//! [`model`] turns a patch into logits, [`calibration`] turns logits into probabilities,
-//! [`scoring`] runs both off the caller's thread and remembers results, [`ranking`] chooses among
-//! candidates, [`review`] keeps what the
-//! user said about hunks, and [`server`] and [`cli`] show all of it. Each room knows only the types of the rooms before it.
+//! [`syntax`] what its text says by itself, [`model`] turns a patch into logits, [`calibration`]
+//! turns logits into probabilities, [`scoring`] runs both off the caller's thread, remembers
+//! results and abstains from what the model cannot judge, [`ranking`] chooses among candidates,
+//! [`review`] keeps what the user said about hunks, and [`server`] and [`cli`] show all of it. Each
+//! room knows only the types of the rooms before it.
 
 pub mod calibration;
 pub mod change;
@@ -17,3 +18,4 @@ pub mod scoring;
 mod sealed;
 pub mod server;
 mod svg;
+pub mod syntax;

@@ -13,7 +13,7 @@
 
 mod support;
 
-use diffidence::calibration::Logit;
+use diffidence::calibration::{Logit, Probability};
 use diffidence::change::Patch;
 use diffidence::model::{ModelIdentity, PatchLogits};
 use diffidence::scoring::{Cache, CacheKey, ScoreRequest};
@@ -58,6 +58,7 @@ fn logits(number: usize) -> PatchLogits {
         suspects: vec![],
         tokens: number,
         truncated: number.is_multiple_of(2),
+        read: Probability::new((number % 10) as f64 / 9.0).unwrap(),
     }
 }
 

@@ -65,7 +65,8 @@ impl Bench {
                 let is_bad = index % 2 == 0;
                 let is_right = (index / 2 % 3 == 0) == is_bad;
                 let word = if is_bad { "bad" } else { "good" };
-                let patch = format!("--- a/f{index}\n+++ b/f{index}\n@@ -1 +1 @@\n-x\n+{word}\n");
+                let patch =
+                    format!("--- a/f{index}.rs\n+++ b/f{index}.rs\n@@ -1 +1 @@\n-x\n+{word}\n");
                 let mut record = json!({"id": index, "patch": patch});
                 if labelled {
                     record["label"] = u8::from(is_right).into();

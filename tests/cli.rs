@@ -183,6 +183,112 @@ fn the_json_report_lists_every_changed_file_once() {
 }
 
 #[test]
+fn what_the_model_cannot_judge_has_no_score_in_any_format() {
+    let bench = Bench::new();
+    bench
+        .repo
+        .write("notes.md", "words\n")
+        .write("Main.hs", "x = 1\n");
+    std::fs::remove_file(bench.model.file("trunk.gguf")).unwrap();
+    // The model is not even loaded, and what it cannot judge is not low.
+    let text = bench.run(&["check", "--min-score", "1"]);
+    assert_eq!((text.code, text.err.as_str()), (0, ""), "{}", text.out);
+    assert!(
+        text.out.starts_with(
+            "Main.hs  cannot judge: the model was not trained on Haskell\n\
+             notes.md  cannot judge: prose, not code\n\n\
+             Nothing was scored · 2 that the model cannot judge\n"
+        ),
+        "{}",
+        text.out
+    );
+    let files = &bench.report(&[])["files"];
+    assert_eq!(
+        files[1],
+        json!({"path": "notes.md", "outcome": "abstained", "status": "added",
+            "probability": null,
+            "abstained": {"code": "prose", "reason": "prose, not code"}})
+    );
+    let sarif = bench.run(&["check", "--format", "sarif"]);
+    let log: Value = serde_json::from_str(&sarif.out).unwrap();
+    assert_eq!(log["runs"][0]["results"], json!([]));
+    let notifications = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"];
+    assert_eq!(notifications[0]["descriptor"]["id"], "abstained");
+    let github = bench.run(&["check", "--format", "github"]);
+    assert!(
+        github
+            .out
+            .contains("cannot judge notes.md: prose, not code\n")
+    );
+    assert!(!text.out.contains("50% likely") && !github.out.contains("::"));
+    // The model is asked all the same if somebody wants to know what it says.
+    let forced = bench.run(&["check", "--no-abstain"]);
+    assert_eq!(forced.code, 2);
+    assert!(forced.err.contains("trunk.gguf"), "{}", forced.err);
+    // Whoever asks for one file is told that there is no answer.
+    assert_eq!(bench.run(&["check", "notes.md"]).code, 2);
+    assert_eq!(bench.run(&["check", "."]).code, 0);
+}
+
+#[test]
+fn what_a_text_shows_by_itself_is_told_in_every_format_and_leaves_the_score_alone() {
+    let bench = Bench::new();
+    let clean = bench.report(&[]);
+    assert_eq!(clean["files"], json!([]));
+    let broken = "fn add(a: i32, b: i32) -> i32 {\n    dbg!(a) + (b\n}\n";
+    bench.repo.write("math.rs", broken);
+    let with = bench.report(&[]);
+    let file = &with["files"][0];
+    let checks = file["checks"].as_array().unwrap();
+    let codes: Vec<&Value> = checks.iter().map(|check| &check["code"]).collect();
+    assert!(codes.contains(&&json!("syntax")), "{checks:?}");
+    assert!(
+        checks
+            .iter()
+            .all(|check| check["line"].as_u64().unwrap() >= 2)
+    );
+
+    let text = bench.run(&["check", "--quiet"]);
+    assert!(
+        text.out.contains("  syntax: the file parsed before"),
+        "{}",
+        text.out
+    );
+    assert!(text.out.contains("found by static checks"), "{}", text.out);
+    let github = bench.run(&["check", "--format", "github"]);
+    assert!(
+        github.out.contains("::error file=math.rs,line="),
+        "{}",
+        github.out
+    );
+    assert!(
+        github.out.contains(",title=diffidence syntax::"),
+        "{}",
+        github.out
+    );
+    let sarif = bench.run(&["check", "--format", "sarif"]);
+    let log: Value = serde_json::from_str(&sarif.out).unwrap();
+    let run = &log["runs"][0];
+    let results = run["results"].as_array().unwrap();
+    let syntax = results.iter().find(|result| result["ruleId"] == "syntax");
+    let syntax = syntax.unwrap();
+    assert_eq!(syntax["level"], "error");
+    let rule = syntax["ruleIndex"].as_u64().unwrap() as usize;
+    assert_eq!(run["tool"]["driver"]["rules"][rule]["id"], "syntax");
+
+    // The score and the end are what they are without.
+    bench
+        .repo
+        .write("diffidence.toml", "staticChecks = false\n");
+    let without = bench.report(&[]);
+    let file_without = &without["files"][1];
+    assert_eq!(file_without["path"], "math.rs");
+    assert!(file_without.get("checks").is_none());
+    assert_eq!(file_without["probability"], file["probability"]);
+    assert_eq!(bench.run(&["check"]).code, text.code);
+}
+
+#[test]
 fn machine_formats_point_at_the_changed_lines() {
     let bench = Bench::new();
     bench
@@ -375,7 +481,7 @@ fn a_diff_that_is_too_large_is_refused_before_it_is_parsed() {
 #[test]
 fn invalid_utf8_in_a_diff_is_scored_with_replacements() {
     let bench = Bench::new();
-    let diff = b"--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-caf\xe9\n+caf\xe8\n";
+    let diff = b"--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-caf\xe9\n+caf\xe8\n";
     let output = bench.run_with(&["check", "--diff", "-", "--min-score", "1"], diff);
     assert!(output.out.contains("+caf\u{fffd}"), "{}", output.out);
     assert_eq!(output.code, 1);
@@ -423,8 +529,8 @@ fn the_doctor_tells_what_a_bug_report_needs() {
     assert!(report["model"]["sample_logit"].is_f64());
     check("/threads/check", json!(1));
     check("/cache/folder", json!(bench.cache.path()));
-    // math.rs and diffidence.toml.
-    check("/cache/entries", json!(2));
+    // math.rs; what the model cannot judge, as diffidence.toml, needs no remembering.
+    check("/cache/entries", json!(1));
     check("/repository/root", json!(bench.repo.root()));
     check("/repository/changed", json!(2));
     check("/repository/skipped", json!(1));
@@ -506,6 +612,44 @@ fn score_answers_each_line_in_order_and_goes_on_after_a_bad_one() {
         assert!(answer.get("probability").is_none());
     }
     assert_eq!(output.code, 2);
+}
+
+#[test]
+fn score_has_no_probability_for_what_the_model_cannot_judge() {
+    let bench = Bench::new();
+    let prose = "--- a/a.md\n+++ b/a.md\n@@ -1 +1 @@\n-one\n+two\n";
+    // 61 times what fits into the two windows of the model.
+    let lines: String = (0..5_000).map(|n| format!("+x = {n}\n")).collect();
+    let long = format!("--- a/x.py\n+++ b/x.py\n@@ -0,0 +1,5000 @@\n{lines}");
+    let records = [prose.to_owned(), format!("{}{prose}", patch("x = 2")), long];
+    let records: Vec<String> = records
+        .iter()
+        .map(|patch| json!({"id": 1, "patch": patch}).to_string())
+        .collect();
+    let output = bench.run_with(&["score"], records.join("\n").as_bytes());
+    assert_eq!(output.code, 0, "{}", output.err);
+    let answers: Vec<Value> = output
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let said = |value: &Value| {
+        (
+            value["probability"].is_f64(),
+            value["abstained"]["code"].clone(),
+        )
+    };
+    let (scored, null) = (true, Value::Null);
+    assert_eq!(said(&answers[0]), (false, json!("prose")));
+    assert_eq!(answers[0]["logit"], Value::Null);
+    assert_eq!(said(&answers[0]["hunks"][0]), (false, json!("prose")));
+    assert_eq!(said(&answers[1]), (scored, null.clone()));
+    assert_eq!(said(&answers[1]["hunks"][0]), (scored, null));
+    assert_eq!(said(&answers[1]["hunks"][1]), (false, json!("prose")));
+    assert_eq!(said(&answers[2]), (false, json!("unread")));
+    assert_eq!(answers[2]["truncated"], true);
+    let reason = answers[2]["abstained"]["reason"].as_str().unwrap();
+    assert_eq!(reason, "the model could read only 1% of the changed lines");
 }
 
 #[test]

@@ -33,8 +33,14 @@ impl Scorer for ReadsPatch {
     }
 
     fn score(&mut self, record: &Record) -> Result<Scored, ScoreError> {
+        if record.patch == "prose" {
+            return Err(ScoreError::Abstained {
+                code: "prose".to_owned(),
+                reason: "prose, not code".to_owned(),
+            });
+        }
         let logit = record.patch.parse().ok().and_then(|x| Logit::new(x).ok());
-        let logit = logit.ok_or_else(|| ScoreError {
+        let logit = logit.ok_or_else(|| ScoreError::Failed {
             code: "bad-patch".to_owned(),
             message: "not a unified diff".to_owned(),
         })?;
@@ -111,7 +117,7 @@ fn reports_all_measures_as_json() {
     assert_eq!(report["model"], "reads-patch@1");
     assert_eq!(
         report["records"],
-        json!({"judged": 60, "unlabelled": 0, "failed": 0})
+        json!({"judged": 60, "abstained": 0, "coverage": 1.0, "unlabelled": 0, "failed": 0})
     );
     let overall = &report["overall"]["measures"];
     assert_eq!(overall["selection"]["rm"]["value"], 0.75);
@@ -181,7 +187,7 @@ fn bad_lines_are_counted_named_and_left_out() {
     let report = json(&done);
     assert_eq!(
         report["records"],
-        json!({"judged": 57, "unlabelled": 1, "failed": 2})
+        json!({"judged": 57, "abstained": 0, "coverage": 1.0, "unlabelled": 1, "failed": 2})
     );
     assert_eq!(
         report["failures"][0],
@@ -239,7 +245,7 @@ fn scores_are_joined_by_id_and_missing_ones_reported() {
     let report = json(&done);
     assert_eq!(
         report["records"],
-        json!({"judged": 57, "unlabelled": 0, "failed": 4})
+        json!({"judged": 57, "abstained": 0, "coverage": 1.0, "unlabelled": 0, "failed": 4})
     );
     let messages: Vec<&str> = report["failures"]
         .as_array()
@@ -396,4 +402,78 @@ fn no_curve_is_reported_unless_asked_for_and_none_is_made_up() {
     assert!(done.text.contains(said), "{}", done.text);
     let svg = std::fs::read_to_string(folder.path().join("curve.svg")).unwrap();
     roxmltree::Document::parse(&svg).unwrap();
+}
+
+#[test]
+fn what_the_model_cannot_judge_is_counted_apart_and_not_measured() {
+    let (folder, mut lines) = sample();
+    let measured = json(&eval(&folder, &["--format", "json"]));
+    for index in [3, 40] {
+        lines.push(json!({"id": 100 + index, "patch": "prose", "task": "t1", "label": 1}));
+    }
+    write(folder.path(), "data.jsonl", &lines);
+    let flags = ["--format", "json", "--predictions", "@out.jsonl"];
+    let done = eval(&folder, &flags);
+    // It said so; nothing went wrong.
+    assert_eq!(done.status.as_ref().unwrap(), &ExitStatus::Complete);
+    let report = json(&done);
+    assert_eq!(report["records"]["judged"], 60);
+    assert_eq!(report["records"]["abstained"], 2);
+    assert_eq!(report["records"]["coverage"], 60.0 / 62.0);
+    assert_eq!(report["abstentions"], json!([{"code": "prose", "n": 2}]));
+    assert_eq!(report["overall"], measured["overall"]);
+    assert_eq!(report["risk_coverage"], measured["risk_coverage"]);
+
+    let text = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        last,
+        json!({"id": 140, "probability": null, "label": 1,
+            "abstained": {"code": "prose", "reason": "prose, not code"}})
+    );
+    let again = eval(&folder, &["--format", "json", "--scores", "@out.jsonl"]);
+    assert_eq!(json(&again)["records"], report["records"]);
+
+    let shown = eval(&folder, &[]).text;
+    let line = "left out: 2 that the model cannot judge (prose 2); coverage 96.8%";
+    assert!(shown.contains(line), "{shown}");
+
+    write(folder.path(), "data.jsonl", &lines[60..]);
+    let error = eval(&folder, &[]).status.unwrap_err().to_string();
+    assert!(error.contains("cannot judge: prose, not code"), "{error}");
+}
+
+#[test]
+fn risk_over_coverage_is_told_as_table_json_and_drawing() {
+    let (folder, lines) = sample();
+    let flags = ["--format", "json", "--risk-coverage", "@risk.svg"];
+    let report = json(&eval(&folder, &flags));
+    let curve = &report["risk_coverage"];
+    let at = curve["at"].as_array().unwrap();
+    // At full coverage it is the share on the wrong side of one half, whatever the order.
+    let wrong = lines.iter().filter(|line| {
+        let logit: f64 = line["patch"].as_str().unwrap().parse().unwrap();
+        (logit >= 0.0) != (line["label"] == 1)
+    });
+    let wrong = wrong.count() as f64 / lines.len() as f64;
+    let full = at.last().unwrap();
+    assert_eq!(full["coverage"], 1.0);
+    assert!((full["risk"]["value"].as_f64().unwrap() - wrong).abs() < 1e-12);
+    let area = curve["aurc"]["value"].as_f64().unwrap();
+    assert!(area > curve["best_aurc"].as_f64().unwrap() && area < 1.0);
+    assert!(curve["aurc"]["interval"][0].is_f64());
+    // Certainty is told in falling order.
+    let distances: Vec<f64> = at
+        .iter()
+        .map(|at| at["distance"].as_f64().unwrap())
+        .collect();
+    assert!(distances.windows(2).all(|pair| pair[0] >= pair[1]));
+    let svg = std::fs::read_to_string(folder.path().join("risk.svg")).unwrap();
+    assert!(svg.ends_with("</svg>\n") && svg.contains(&format!("AURC {area:.3}")));
+    let shown = eval(&folder, &[]).text;
+    let row = shown
+        .lines()
+        .find(|line| line.starts_with("AURC "))
+        .unwrap();
+    assert!(row.contains(&format!("{area:.3} [")), "{shown}");
 }

@@ -49,7 +49,7 @@ fn a_sound_bundle_loads_and_scores_the_same_each_time() {
     assert_eq!(opened.identity.to_string(), "tiny@0.0.1");
     assert_eq!(opened.identity.bundle_hash.len(), 64);
     assert_eq!(opened.calibration.id, "tiny");
-    assert_eq!(opened.languages, ["rust"]);
+    assert_eq!(opened.languages, ["rust", "python"]);
     let mut model = load(bundle.dir()).unwrap();
     let score = |model: &mut TrunkHeads, text: &str, task| {
         model.score(&patch(text), task, &Cancel::default()).unwrap()

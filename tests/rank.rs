@@ -124,6 +124,31 @@ fn json_lines_are_ranked_by_task_and_what_cannot_be_judged_is_listed() {
 }
 
 #[test]
+fn what_the_model_cannot_judge_comes_last() {
+    let bench = Bench::new();
+    bench.write(
+        "0.patch",
+        "--- a/a.md\n+++ b/a.md\n@@ -1 +1 @@\n-one\n+two\n",
+    );
+    let (code, out, errors) = bench.run(&["0.patch", "a.patch"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "1. a.patch  12% likely correct\n\
+         last, as the model cannot judge it: 0.patch: prose, not code\n"
+    );
+    let (code, out, _) = bench.run(&["0.patch", "--format", "json"]);
+    assert_eq!(code, 2, "nothing was judged");
+    let task: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(task["candidates"], json!([]));
+    assert_eq!(
+        task["abstained"],
+        json!([{"id": "0.patch", "probability": null,
+            "abstained": {"code": "prose", "reason": "prose, not code"}}])
+    );
+}
+
+#[test]
 fn what_is_missing_is_said() {
     let bench = Bench::new();
     for (arguments, expected) in [

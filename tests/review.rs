@@ -33,7 +33,11 @@ impl Bench {
         let lines = |edited: &[usize]| -> String {
             (1..=30)
                 .map(|n| {
-                    let edit = if edited.contains(&n) { " edited" } else { "" };
+                    let edit = if edited.contains(&n) {
+                        " // edited"
+                    } else {
+                        ""
+                    };
                     format!("let x{n} = {n};{edit}\n")
                 })
                 .collect()
@@ -167,7 +171,7 @@ fn what_was_said_is_listed_and_taken_back() {
     bench.mark("a", Label::Wrong, 0.25);
     let (_, out, _) = bench.run(&["review", "list"]);
     assert!(
-        out.contains("    -let x3 = 3;\n    +let x3 = 3; edited\n"),
+        out.contains("    -let x3 = 3;\n    +let x3 = 3; // edited\n"),
         "{out}"
     );
     assert!(

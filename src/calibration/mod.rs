@@ -10,8 +10,10 @@ pub mod map;
 pub mod metrics;
 pub mod prior;
 pub mod probability;
+mod risk_diagram;
 
 pub use local::{LocalCalibrations, LocalError};
 pub use map::{Beta, Calibration, CalibrationError, Map, ReliabilityBin, UNCALIBRATED};
 pub use prior::shift_prior;
 pub use probability::{Logit, Probability};
+pub use risk_diagram::risk_diagram;

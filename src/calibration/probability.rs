@@ -59,6 +59,12 @@ impl Probability {
     /// As likely as not.
     pub const HALF: Self = Self(0.5);
 
+    /// Impossible.
+    pub const ZERO: Self = Self(0.0);
+
+    /// Certain.
+    pub const ONE: Self = Self(1.0);
+
     /// Takes a value from 0 to 1.
     ///
     /// # Errors

@@ -38,6 +38,8 @@ pub struct ChangeOptions {
     pub paths: Vec<PathBuf>,
     /// Unsaved texts by absolute path. They win over the disk.
     pub buffers: HashMap<PathBuf, String>,
+    /// Whether changed files come with both of their texts whole.
+    pub keep_texts: bool,
 }
 
 impl Default for ChangeOptions {
@@ -51,6 +53,7 @@ impl Default for ChangeOptions {
             diff_time_limit: Duration::from_secs(1),
             paths: Vec::new(),
             buffers: HashMap::new(),
+            keep_texts: false,
         }
     }
 }
@@ -93,6 +96,8 @@ pub enum Outcome {
         base_ends_open: bool,
         /// Lines of the new text; 0 for a deleted file.
         new_text_lines: u32,
+        /// If [`ChangeOptions::keep_texts`] asks for them.
+        texts: Option<Texts>,
     },
     /// No line changed.
     Unchanged {
@@ -101,6 +106,15 @@ pub enum Outcome {
     },
     /// It is not judged.
     Skipped(SkipReason),
+}
+
+/// The two texts of a changed file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Texts {
+    /// In the base; `None` of an added file.
+    pub old: Option<String>,
+    /// Now; empty of a deleted file.
+    pub new: String,
 }
 
 /// Why a listed file has no changed lines.
@@ -268,7 +282,7 @@ fn judge(
     options: &ChangeOptions,
 ) -> Result<ChangedFile, ChangeError> {
     let outcome = match sides(scan, candidate, options)? {
-        Ok(sides) => compare(candidate, &sides, options),
+        Ok(sides) => compare(candidate, sides, options),
         Err(outcome) => outcome,
     };
     let lossy = |path: &BString| path.to_str_lossy().into_owned();
@@ -392,7 +406,7 @@ fn same_content(candidate: &Candidate, base: Tracked) -> UnchangedReason {
     }
 }
 
-fn compare(candidate: &Candidate, sides: &Sides, options: &ChangeOptions) -> Outcome {
+fn compare(candidate: &Candidate, sides: Sides, options: &ChangeOptions) -> Outcome {
     const BOM: char = '\u{feff}';
     // Editors take a byte order mark out of the text and put it back when they save.
     let old = match sides.old.strip_prefix(BOM) {
@@ -432,5 +446,9 @@ fn compare(candidate: &Candidate, sides: &Sides, options: &ChangeOptions) -> Out
         base_blob: candidate.base.map(|base| BlobId(base.id.to_string())),
         base_ends_open: !old.is_empty() && !old.ends_with('\n'),
         new_text_lines: line_count(&sides.new),
+        texts: options.keep_texts.then_some(Texts {
+            old: candidate.base.is_some().then_some(sides.old),
+            new: sides.new,
+        }),
     }
 }

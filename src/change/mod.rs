@@ -8,6 +8,7 @@ mod base;
 pub mod change_set;
 pub mod diff;
 mod exclude;
+mod language;
 pub mod patch;
 mod rename;
 mod repo;
@@ -19,9 +20,10 @@ pub mod unified;
 
 pub use base::Base;
 pub use change_set::{
-    BlobId, ChangeOptions, ChangeSet, ChangedFile, Outcome, UnchangedReason, change_of_file,
+    BlobId, ChangeOptions, ChangeSet, ChangedFile, Outcome, Texts, UnchangedReason, change_of_file,
 };
 pub use exclude::SkipReason;
+pub use language::{Content, Language};
 pub use patch::{CONTEXT_LINES, FileChange, FileStatus, Hunk, Line, LineKind, LineRange, Patch};
 pub use repo::{ChangeError, RepositoryPlaces, repository_places, repository_root};
 pub use unified::ParseError;

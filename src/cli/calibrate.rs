@@ -17,7 +17,7 @@ use crate::calibration::{Calibration, Map, Probability};
 use crate::config::Config;
 use crate::model::Bundle;
 use crate::review::{Label, Reviews, Scope};
-use crate::scoring::{Engine, Judge};
+use crate::scoring::{Engine, Judge, Opinion};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::collections::HashMap;
@@ -192,10 +192,13 @@ fn each_scored(
     for record in records::records(lines) {
         let problem = match record {
             Ok((_, record)) => match judge(&record, engine) {
-                Ok(judged) => {
-                    take(&record, judged.verdict.patch);
-                    continue;
-                }
+                Ok(judged) => match judged.verdict.patch {
+                    Opinion::Score(score) => {
+                        take(&record, score);
+                        continue;
+                    }
+                    Opinion::Abstention(why) => format!("{}: cannot judge: {why}", record.id),
+                },
                 Err(failure) => format!("{}: {}", record.id, failure.message),
             },
             Err(error) => error.to_string(),

@@ -1,7 +1,7 @@
 //! `diffidence check`: scores the changes of a work tree, or of a diff, and says which to look at.
 
 use super::model::{ModelArgs, PriorArg, engine, probability};
-use super::report::{FileOutcome, FileReport, Frame, Report, ScoredFile};
+use super::report::{FileOutcome, FileReport, Frame, Report};
 use super::{Status, github, sarif, text};
 use crate::calibration::Probability;
 use crate::change::{
@@ -10,6 +10,7 @@ use crate::change::{
 use crate::config::{Config, MAX_TASK_BYTES};
 use crate::review::Reviews;
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot};
+use crate::syntax::{Checker, Flaw};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
@@ -95,6 +96,8 @@ struct Found {
 struct Candidate {
     path: String,
     outcome: CandidateOutcome,
+    /// What its text shows by itself.
+    checks: Vec<Flaw>,
 }
 
 enum CandidateOutcome {
@@ -148,7 +151,13 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Status> {
         Format::Github => github::write(&report, args.quiet, out)?,
     }
     let counts = report.counts();
-    Ok(if counts.failed > 0 {
+    // Whoever names a file asks for its score; a work tree may well hold nothing but prose.
+    let names_a_file = || {
+        let mut paths = args.paths.iter();
+        paths.any(|path| args.directory.join(path).is_file())
+    };
+    let nothing_judged = counts.scored == 0 && counts.abstained > 0;
+    Ok(if counts.failed > 0 || (nothing_judged && names_a_file()) {
         Status::Failed
     } else if counts.low_hunks + counts.low_files > 0 && args.fail_on == FailOn::Low {
         Status::Low
@@ -166,6 +175,7 @@ fn from_work_tree(args: &CheckArgs) -> Result<Found> {
         staged: args.staged,
         index_file: index_of_hook().filter(|_| args.staged),
         max_file_bytes: config.max_file_bytes,
+        keep_texts: config.static_checks,
         paths: args
             .paths
             .iter()
@@ -176,8 +186,13 @@ fn from_work_tree(args: &CheckArgs) -> Result<Found> {
     let set = ChangeSet::of(&args.directory, &options)?;
     let base = set.base_description();
     let reviews = Reviews::in_folder(Reviews::default_folder().filter(|_| !args.no_ignore));
+    let checker = Checker::default();
     let candidates = set.files.into_iter().map(|file| Candidate {
         path: file.path,
+        checks: match &file.outcome {
+            Outcome::Changed { change, texts, .. } => checker.check_texts(change, texts.as_ref()),
+            Outcome::Unchanged { .. } | Outcome::Skipped(_) => Vec::new(),
+        },
         outcome: match file.outcome {
             Outcome::Changed {
                 change,
@@ -216,6 +231,7 @@ fn from_diff(path: &Path, args: &CheckArgs) -> Result<Found> {
         .with_context(|| format!("cannot read the diff {}", path.display()))?;
     let candidates = patch.files.into_iter().map(|change| Candidate {
         path: change.path().to_owned(),
+        checks: Vec::new(),
         outcome: match SkipReason::of_path(change.path()) {
             Some(reason) => CandidateOutcome::Skipped(reason.to_string()),
             None if change.hunks.is_empty() => {
@@ -275,9 +291,11 @@ fn score(
                 };
                 match engine.score(Slot(candidate.path.clone()), request) {
                     Ok(verdict) => {
-                        let mut scored = ScoredFile::new(&change, &verdict, new_lines, min_score);
-                        scored.ignore(&ignored);
-                        FileOutcome::Scored(scored)
+                        let mut outcome = FileOutcome::of(&change, &verdict, new_lines, min_score);
+                        if let FileOutcome::Scored(scored) = &mut outcome {
+                            scored.ignore(&ignored);
+                        }
+                        outcome
                     }
                     // The other files would fail with the same words.
                     Err(error @ ScoreError::Unusable(_)) => return Err(error),
@@ -290,6 +308,7 @@ fn score(
         files.push(FileReport {
             path: candidate.path,
             outcome,
+            checks: candidate.checks,
         });
         progress.inc(1);
     }

@@ -4,7 +4,8 @@
 //! of patches; only for `--rm-curve` the words that they change are kept. This file must not know
 //! how a score is made: it is given a [`Scorer`] or a file of scores.
 //!
-//! Exit status 0 means that every labelled record was judged, 2 that some were not.
+//! Exit status 0 means that every labelled record was judged, or that the model said it cannot; 2
+//! that some could not be read or scored.
 
 mod outputs;
 mod report;
@@ -59,6 +60,11 @@ pub struct EvalArgs {
     /// perfectly
     #[arg(long, value_name = "FILE")]
     pub rm_curve: Option<PathBuf>,
+
+    /// Draw to this SVG file how often the scores are on the wrong side of one half, by the share
+    /// of records that are judged when the least certain are left out
+    #[arg(long, value_name = "FILE")]
+    pub risk_coverage: Option<PathBuf>,
 
     /// Bootstrap resamples behind each 95% interval, and simulations behind each floor
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -138,18 +144,29 @@ pub struct Scored {
 
 /// Why a record has no score.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ScoreError {
-    /// For programs, such as `bad-patch`.
-    pub code: String,
-    /// For people, one line.
-    pub message: String,
+pub enum ScoreError {
+    /// The model says that it cannot judge such a record.
+    #[error("cannot judge: {reason}")]
+    Abstained {
+        /// For programs, such as `prose`.
+        code: String,
+        /// For people, one line.
+        reason: String,
+    },
+    /// It was not scored.
+    #[error("{message}")]
+    Failed {
+        /// For programs, such as `bad-patch`.
+        code: String,
+        /// For people, one line.
+        message: String,
+    },
 }
 
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Every labelled record was judged.
+    /// Every labelled record was judged, or the model said that it cannot.
     Complete,
     /// Some could not be; the report leaves them out and counts them.
     Incomplete,
@@ -218,9 +235,24 @@ struct Judged {
     policy: Option<String>,
 }
 
+/// A labelled record that the model cannot judge.
+#[derive(Debug, Clone, PartialEq)]
+struct Abstained {
+    id: RecordId,
+    correct: bool,
+    code: String,
+    reason: String,
+}
+
+/// Why a line has no score.
+enum Unjudged {
+    Abstained(Abstained),
+    Failed(Failure),
+}
+
 /// What became of the lines of `--data`, in their order.
 struct Judgement {
-    results: Vec<Result<Judged, Failure>>,
+    results: Vec<Result<Judged, Unjudged>>,
     unlabelled: usize,
     model: Option<String>,
     prior: Option<Probability>,
@@ -247,6 +279,8 @@ pub fn run(
         .transpose()?;
     let mut plot = args.plot.as_deref().map(outputs::create).transpose()?;
     let mut curve = args.rm_curve.as_deref().map(outputs::create).transpose()?;
+    let risk = args.risk_coverage.as_deref();
+    let mut risk = risk.map(outputs::create).transpose()?;
     let judgement = judge(args, scorer, progress)?;
     let (report, views) = report::build(args, &judgement)?;
 
@@ -258,6 +292,9 @@ pub fn run(
     }
     if let Some(file) = &mut curve {
         file.write(|w| outputs::rm_curve(w, &report))?;
+    }
+    if let Some(file) = &mut risk {
+        file.write(|w| outputs::risk_coverage(w, &report, &views))?;
     }
     let written = match args.format {
         Format::Text => table::write(out, &report),
@@ -296,7 +333,7 @@ fn judge(
             judgement.fill(records::records(lines), score, progress);
             judgement
                 .results
-                .extend(scores.failures.into_iter().map(Err));
+                .extend(scores.failures.into_iter().map(Unjudged::Failed).map(Err));
             Ok(judgement)
         }
         (None, Some(scorer)) => {
@@ -331,7 +368,7 @@ impl Judgement {
             let result = match line {
                 Err(error) => {
                     progress(error.line);
-                    Err(Failure::from(error))
+                    Err(Unjudged::Failed(error.into()))
                 }
                 Ok((line, record)) => {
                     progress(line);
@@ -350,12 +387,22 @@ impl Judgement {
                             source: record.source,
                             policy: record.policy,
                         }),
-                        Err(error) => Err(Failure {
-                            line,
-                            id: Some(record.id),
-                            code: error.code,
-                            message: error.message,
-                        }),
+                        Err(ScoreError::Abstained { code, reason }) => {
+                            Err(Unjudged::Abstained(Abstained {
+                                id: record.id,
+                                correct,
+                                code,
+                                reason,
+                            }))
+                        }
+                        Err(ScoreError::Failed { code, message }) => {
+                            Err(Unjudged::Failed(Failure {
+                                line,
+                                id: Some(record.id),
+                                code,
+                                message,
+                            }))
+                        }
                     }
                 }
             };
@@ -369,10 +416,24 @@ impl Judgement {
             .filter_map(|result| result.as_ref().ok())
     }
 
-    fn failures(&self) -> impl Iterator<Item = &Failure> {
+    fn unjudged(&self) -> impl Iterator<Item = &Unjudged> {
         self.results
             .iter()
             .filter_map(|result| result.as_ref().err())
+    }
+
+    fn abstained(&self) -> impl Iterator<Item = &Abstained> {
+        self.unjudged().filter_map(|unjudged| match unjudged {
+            Unjudged::Abstained(abstained) => Some(abstained),
+            Unjudged::Failed(_) => None,
+        })
+    }
+
+    fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.unjudged().filter_map(|unjudged| match unjudged {
+            Unjudged::Abstained(_) => None,
+            Unjudged::Failed(failure) => Some(failure),
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::report::{FileOutcome, Level, Report};
 use super::text;
+use crate::syntax::Severity;
 use std::io::{self, Write};
 
 pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Result<()> {
@@ -23,6 +24,19 @@ pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Re
         )?;
     }
     for file in &report.files {
+        for flaw in &file.checks {
+            let command = match flaw.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+                Severity::Hint => "notice",
+            };
+            let (path, line, code) = (property(&file.path), flaw.line, flaw.code);
+            let message = data(&flaw.message);
+            writeln!(
+                out,
+                "::{command} file={path},line={line},endLine={line},title=diffidence {code}::{message}"
+            )?;
+        }
         match &file.outcome {
             FileOutcome::Failed { reason } => {
                 let path = property(&file.path);
@@ -31,6 +45,10 @@ pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Re
                     out,
                     "::error file={path},title=diffidence::cannot score: {reason}"
                 )?;
+            }
+            FileOutcome::Abstained(abstained) if !quiet => {
+                let path = text::printable(&file.path);
+                writeln!(out, "cannot judge {path}: {}", abstained.why)?;
             }
             FileOutcome::Skipped { reason } if !quiet => {
                 writeln!(out, "skipped {}: {reason}", text::printable(&file.path))?;
@@ -66,9 +84,12 @@ mod tests {
             ::notice file=dir with%2C comma/50%25%3A ä.rs,line=80,endLine=81,title=diffidence low-score::30%25 likely correct: this hunk is worth a second look
             ::notice file=whole.rs,title=diffidence low-score::20%25 likely correct: this file is worth a second look
             ::warning file=gone.rs,title=diffidence low-score::5%25 likely correct: this hunk is worth a second look
+            ::error file=whole.rs,line=7,endLine=7,title=diffidence syntax::100%25 syntax
+            ::notice file=whole.rs,line=9,endLine=9,title=diffidence debug-statement::100%25 debug-statement
             skipped Cargo.lock: lock file
+            cannot judge notes.md: prose, not code
             ::error file=bad.rs,title=diffidence::cannot score: the model crashed%0Aat 50%25
-            4 files, 6 hunks scored: 3 hunks to check (below 35%) · 1 could not be scored · 1 skipped · 1 without changed lines
+            4 files, 6 hunks scored: 3 hunks to check (below 35%) · 2 found by static checks · 1 could not be scored · 1 that the model cannot judge · 1 skipped · 1 without changed lines
             against HEAD (1234567) · m@1 · prior 50%
         "#]].assert_eq(&String::from_utf8(out.into_inner()).unwrap());
     }

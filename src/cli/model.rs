@@ -9,7 +9,7 @@ use crate::calibration::{Calibration, LocalCalibrations, Probability};
 use crate::config::Config;
 use crate::model::{Bundle, Threads};
 use crate::review::Reviews;
-use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader};
+use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader, Opinion, Scope};
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
 use std::io::{IsTerminal, Write};
@@ -26,6 +26,9 @@ pub(super) struct ModelArgs {
     /// Threads that the model may use [default: all cores, half of them in an editor]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
+    /// Score what the model cannot judge, too; the number then means little
+    #[arg(long)]
+    pub(super) no_abstain: bool,
     /// Neither read nor write remembered scores
     #[arg(long)]
     pub(super) no_cache: bool,
@@ -65,7 +68,12 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
     let folder = folder(args.model.as_deref().or(config.model.as_deref()))?;
     let bundle = Bundle::open(&folder)?;
     let calibration = calibration(&bundle).unwrap_or_else(|| bundle.calibration.clone());
-    let judge = Judge::new(bundle.identity.clone(), calibration, config.prior);
+    let scope = if args.no_abstain {
+        Scope::everything()
+    } else {
+        Scope::new(bundle.languages.clone(), bundle.min_read)
+    };
+    let judge = Judge::new(bundle.identity.clone(), calibration, config.prior).within(scope);
     let threads = args
         .threads
         .or(config.threads.and_then(NonZeroUsize::new))
@@ -159,11 +167,17 @@ impl Scorer for EngineScorer {
 
     fn score(&mut self, record: &Record) -> Result<Scored, eval::ScoreError> {
         match score::judge(record, &self.0) {
-            Ok(judged) => Ok(Scored {
-                probability: judged.verdict.patch.probability,
-                logit: Some(judged.verdict.patch.logit),
-            }),
-            Err(failure) => Err(eval::ScoreError {
+            Ok(judged) => match judged.verdict.patch {
+                Opinion::Score(score) => Ok(Scored {
+                    probability: score.probability,
+                    logit: Some(score.logit),
+                }),
+                Opinion::Abstention(why) => Err(eval::ScoreError::Abstained {
+                    code: why.code().into(),
+                    reason: why.to_string(),
+                }),
+            },
+            Err(failure) => Err(eval::ScoreError::Failed {
                 code: failure.code.into(),
                 message: failure.message,
             }),

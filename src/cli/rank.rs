@@ -1,7 +1,7 @@
 //! `diffidence rank`: which of several candidate patches for one task is most likely correct.
 //!
-//! Invariant: a candidate is ranked, the same as another one, or listed with the reason why it
-//! cannot be judged; none is left out.
+//! Invariant: a candidate is ranked, the same as another one, or listed after them with the reason
+//! why the model cannot judge it or why it could not be read; none is left out.
 
 use super::Status;
 use super::check::read_task;
@@ -10,7 +10,7 @@ use super::records::{self, Record, RecordId};
 use super::score::{Judged, judge};
 use crate::config::Config;
 use crate::ranking::{Candidate, Ranked, difference, rank};
-use crate::scoring::Engine;
+use crate::scoring::{Abstention, Engine, Opinion};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
@@ -51,8 +51,11 @@ enum Format {
 struct Task {
     name: Option<String>,
     candidates: Vec<Candidate>,
+    /// Names of those that the model cannot judge.
+    abstained: Vec<(String, Abstention)>,
     /// Name and reason.
     failed: Vec<(String, String)>,
+    model: Option<String>,
 }
 
 pub(super) fn run(args: &RankArgs, out: &mut dyn Write) -> Result<Status> {
@@ -70,7 +73,8 @@ pub(super) fn run(args: &RankArgs, out: &mut dyn Write) -> Result<Status> {
     }
     let mut status = Status::Fine;
     for task in &tasks {
-        if !task.failed.is_empty() {
+        let nothing_judged = task.candidates.is_empty();
+        if !task.failed.is_empty() || nothing_judged {
             status = Status::Failed;
         }
         let ranked = rank(&task.candidates);
@@ -133,11 +137,13 @@ impl Task {
     fn add(&mut self, record: &Record, engine: &Engine) {
         let name = record.id.to_string();
         match judge(record, engine) {
-            Ok(Judged { patch, verdict, .. }) => self.candidates.push(Candidate {
-                name,
-                patch,
-                verdict,
-            }),
+            Ok(Judged { patch, verdict, .. }) => {
+                self.model = Some(verdict.model);
+                match verdict.patch {
+                    Opinion::Score(score) => self.candidates.push(Candidate { name, patch, score }),
+                    Opinion::Abstention(why) => self.abstained.push((name, why)),
+                }
+            }
             Err(failure) => self.failed.push((name, failure.message)),
         }
     }
@@ -171,6 +177,9 @@ fn write_text(task: &Task, ranked: &[Ranked], out: &mut dyn Write) -> Result<()>
         let said = difference(first, second, &task.candidates).join("; ");
         writeln!(out, "first against second: {said}")?;
     }
+    for (name, why) in &task.abstained {
+        writeln!(out, "last, as the model cannot judge it: {name}: {why}")?;
+    }
     for (name, reason) in &task.failed {
         writeln!(out, "not ranked: {name}: {reason}")?;
     }
@@ -183,7 +192,7 @@ fn to_json(task: &Task, ranked: &[Ranked]) -> Value {
         json!({
             "id": candidate.name,
             "probability": one.probability,
-            "logit": candidate.verdict.patch.logit,
+            "logit": candidate.score.logit,
             "agreement": one.agreement,
             "value": one.value,
             "same": task.names(one).collect::<Vec<_>>(),
@@ -197,9 +206,12 @@ fn to_json(task: &Task, ranked: &[Ranked]) -> Value {
             [first, second, ..] => Some(difference(first, second, &task.candidates)),
             _ => None,
         },
+        "abstained": task.abstained.iter()
+            .map(|(id, why)| json!({"id": id, "probability": null, "abstained": why}))
+            .collect::<Vec<_>>(),
         "failed": failed
             .map(|(id, reason)| json!({"id": id, "reason": reason}))
             .collect::<Vec<_>>(),
-        "model": task.candidates.first().map(|candidate| &candidate.verdict.model),
+        "model": task.model,
     })
 }

@@ -3,7 +3,8 @@
 use crate::calibration::{Logit, Probability};
 use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind};
 use crate::model::SuspectLine;
-use crate::scoring::{Score, Verdict};
+use crate::scoring::{Abstention, Opinion, Score, Verdict};
+use crate::syntax::Flaw;
 use serde::Serialize;
 
 #[cfg(test)]
@@ -44,15 +45,29 @@ pub(super) struct FileReport {
     pub(super) path: String,
     #[serde(flatten)]
     pub(super) outcome: FileOutcome,
+    /// What its text shows by itself; never part of the score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) checks: Vec<Flaw>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub(super) enum FileOutcome {
     Scored(ScoredFile),
+    Abstained(AbstainedFile),
     Unchanged { reason: String },
     Skipped { reason: String },
     Failed { reason: String },
+}
+
+/// A file that the model cannot judge.
+#[derive(Debug, Serialize)]
+pub(super) struct AbstainedFile {
+    status: FileStatus,
+    /// Always `null`: what cannot be judged is no coin toss.
+    probability: Option<Probability>,
+    #[serde(rename = "abstained")]
+    pub(super) why: Abstention,
 }
 
 #[derive(Debug, Serialize)]
@@ -109,9 +124,11 @@ pub(super) struct Counts {
     pub(super) low_hunks: usize,
     pub(super) low_files: usize,
     pub(super) ignored: usize,
+    pub(super) abstained: usize,
     pub(super) skipped: usize,
     pub(super) unchanged: usize,
     pub(super) failed: usize,
+    pub(super) checks: usize,
 }
 
 /// How much a low score asks to be looked at: the same two steps as in an editor.
@@ -161,6 +178,7 @@ impl Report {
     pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for file in &self.files {
+            counts.checks += file.checks.len();
             match &file.outcome {
                 FileOutcome::Scored(scored) => {
                     counts.scored += 1;
@@ -169,6 +187,7 @@ impl Report {
                     counts.low_files += usize::from(scored.is_low(self.frame.min_score));
                     counts.ignored += scored.ignored_hunks();
                 }
+                FileOutcome::Abstained(_) => counts.abstained += 1,
                 FileOutcome::Unchanged { .. } => counts.unchanged += 1,
                 FileOutcome::Skipped { .. } => counts.skipped += 1,
                 FileOutcome::Failed { .. } => counts.failed += 1,
@@ -180,7 +199,7 @@ impl Report {
     /// Everything below the threshold, in the order of the files and from top to bottom.
     pub(super) fn findings(&self) -> Vec<Finding<'_>> {
         let mut findings = Vec::new();
-        for FileReport { path, outcome } in &self.files {
+        for FileReport { path, outcome, .. } in &self.files {
             let FileOutcome::Scored(file) = outcome else {
                 continue;
             };
@@ -205,10 +224,32 @@ impl Report {
     }
 }
 
-impl ScoredFile {
-    /// `new_lines` is the number of lines of the new text, where it is known.
-    pub(super) fn new(
+impl FileOutcome {
+    /// Of the verdict on this change alone. `new_lines` is the number of lines of the new text,
+    /// where it is known.
+    pub(super) fn of(
         change: &FileChange,
+        verdict: &Verdict,
+        new_lines: Option<u32>,
+        min_score: Probability,
+    ) -> Self {
+        match &verdict.patch {
+            Opinion::Score(score) => Self::Scored(ScoredFile::new(
+                change, *score, verdict, new_lines, min_score,
+            )),
+            Opinion::Abstention(why) => Self::Abstained(AbstainedFile {
+                status: change.status,
+                probability: None,
+                why: why.clone(),
+            }),
+        }
+    }
+}
+
+impl ScoredFile {
+    fn new(
+        change: &FileChange,
+        whole: Score,
         verdict: &Verdict,
         new_lines: Option<u32>,
         min_score: Probability,
@@ -218,9 +259,11 @@ impl ScoredFile {
             .iter()
             .zip(&verdict.hunks)
             .enumerate()
-            .map(|(index, (hunk, score))| {
+            // Where there is a score for a patch of one file, there is one for each of its hunks.
+            .filter_map(|(index, (hunk, opinion))| {
                 let suspects = verdict.suspects_of(index);
-                HunkReport::new(hunk, *score, suspects, new_lines, min_score)
+                let score = opinion.score()?;
+                Some(HunkReport::new(hunk, score, suspects, new_lines, min_score))
             })
             .collect();
         Self {
@@ -229,8 +272,8 @@ impl ScoredFile {
                 .old_path
                 .clone()
                 .filter(|_| change.status == FileStatus::Renamed),
-            probability: verdict.patch.probability,
-            logit: verdict.patch.logit,
+            probability: whole.probability,
+            logit: whole.logit,
             hunks,
             tokens: verdict.tokens,
             truncated: verdict.truncated,

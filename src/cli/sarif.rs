@@ -5,6 +5,7 @@
 
 use super::report::{FileOutcome, Finding, HunkReport, Level, Report};
 use crate::scoring::HELP;
+use crate::syntax::{Code, Severity};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -66,21 +67,63 @@ fn driver() -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "semanticVersion": env!("CARGO_PKG_VERSION"),
         "informationUri": env!("CARGO_PKG_REPOSITORY"),
-        "rules": [{
-            "id": RULE,
-            "name": "LowScore",
-            "shortDescription": {"text": "A change that is less likely correct than the threshold"},
-            "fullDescription": {"text": "A reward model judged the change without running it, \
-                and its calibrated probability of being correct is below the threshold."},
-            "help": {"text": "Look at the changed lines. The score is a second opinion about \
-                where to look first; it is not a test, and it is often wrong."},
-            "helpUri": HELP,
-            "defaultConfiguration": {"level": "note"},
-        }],
+        "rules": rules(),
         "notifications": [
+            {"id": "abstained", "shortDescription": {"text": "A changed file that the model cannot judge"}},
             {"id": "skipped", "shortDescription": {"text": "A changed file that is not scored"}},
             {"id": "failed", "shortDescription": {"text": "A changed file that could not be scored"}},
         ],
+    })
+}
+
+/// The one about scores first, then those of the static checks in the order of [`Code::ALL`].
+fn rules() -> Vec<Value> {
+    let low_score = json!({
+        "id": RULE,
+        "name": "LowScore",
+        "shortDescription": {"text": "A change that is less likely correct than the threshold"},
+        "fullDescription": {"text": "A reward model judged the change without running it, \
+            and its calibrated probability of being correct is below the threshold."},
+        "help": {"text": "Look at the changed lines. The score is a second opinion about \
+            where to look first; it is not a test, and it is often wrong."},
+        "helpUri": HELP,
+        "defaultConfiguration": {"level": "note"},
+    });
+    let checks = Code::ALL.into_iter().map(|code| {
+        json!({
+            "id": code,
+            "shortDescription": {"text": code.description()},
+            "help": {"text": "Found in the text alone, without the reward model; it does not \
+                change the score."},
+            "helpUri": HELP,
+            "defaultConfiguration": {"level": level(code.severity())},
+        })
+    });
+    std::iter::once(low_score).chain(checks).collect()
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Hint => "note",
+    }
+}
+
+fn check_results(report: &Report) -> impl Iterator<Item = Value> {
+    report.files.iter().flat_map(|file| {
+        file.checks.iter().map(|flaw| {
+            let rule = Code::ALL.iter().position(|code| *code == flaw.code);
+            let region = json!({"startLine": flaw.line, "endLine": flaw.line});
+            let place = json!({"artifactLocation": location(&file.path), "region": region});
+            json!({
+                "ruleId": flaw.code,
+                "ruleIndex": rule.map_or(0, |rule| rule + 1),
+                "level": level(flaw.severity),
+                "message": {"text": flaw.message},
+                "locations": [{"physicalLocation": place}],
+            })
+        })
     })
 }
 
@@ -94,6 +137,10 @@ fn notifications(report: &Report) -> Vec<Value> {
         })
     };
     let notifications = report.files.iter().filter_map(|file| match &file.outcome {
+        FileOutcome::Abstained(abstained) => {
+            let text = format!("cannot judge: {}", abstained.why);
+            Some(notification(&file.path, "abstained", "note", text))
+        }
         FileOutcome::Skipped { reason } => {
             let text = format!("skipped: {reason}");
             Some(notification(&file.path, "skipped", "note", text))
@@ -137,7 +184,7 @@ fn results(report: &Report) -> Vec<Value> {
         }
         result
     });
-    results.collect()
+    results.chain(check_results(report)).collect()
 }
 
 fn properties(finding: &Finding<'_>) -> Value {
@@ -315,6 +362,50 @@ mod tests {
                 "partialFingerprints": {
                   "changedLines/v1": "ea677ad115dcb3dc7c200051168977d0:1"
                 }
+              },
+              {
+                "ruleId": "syntax",
+                "ruleIndex": 1,
+                "level": "error",
+                "message": {
+                  "text": "100% syntax"
+                },
+                "locations": [
+                  {
+                    "physicalLocation": {
+                      "artifactLocation": {
+                        "uri": "whole.rs",
+                        "uriBaseId": "%SRCROOT%"
+                      },
+                      "region": {
+                        "startLine": 7,
+                        "endLine": 7
+                      }
+                    }
+                  }
+                ]
+              },
+              {
+                "ruleId": "debug-statement",
+                "ruleIndex": 4,
+                "level": "note",
+                "message": {
+                  "text": "100% debug-statement"
+                },
+                "locations": [
+                  {
+                    "physicalLocation": {
+                      "artifactLocation": {
+                        "uri": "whole.rs",
+                        "uriBaseId": "%SRCROOT%"
+                      },
+                      "region": {
+                        "startLine": 9,
+                        "endLine": 9
+                      }
+                    }
+                  }
+                ]
               }
             ]
             [
@@ -334,6 +425,25 @@ mod tests {
                         "physicalLocation": {
                           "artifactLocation": {
                             "uri": "Cargo.lock",
+                            "uriBaseId": "%SRCROOT%"
+                          }
+                        }
+                      }
+                    ]
+                  },
+                  {
+                    "descriptor": {
+                      "id": "abstained"
+                    },
+                    "level": "note",
+                    "message": {
+                      "text": "cannot judge: prose, not code"
+                    },
+                    "locations": [
+                      {
+                        "physicalLocation": {
+                          "artifactLocation": {
+                            "uri": "notes.md",
                             "uriBaseId": "%SRCROOT%"
                           }
                         }

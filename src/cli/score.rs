@@ -1,7 +1,7 @@
 //! `diffidence score`: JSON lines in, JSON lines out, in the same order and as they come.
 //!
-//! Invariant: every line that is not blank gets exactly one answer; a line that cannot be judged
-//! gets an error object, never a score.
+//! Invariant: every line that is not blank gets exactly one answer; a line that cannot be scored
+//! gets an error object, never a score, and what the model cannot judge has no probability.
 
 use super::Status;
 use super::model::{ModelArgs, PriorArg, engine};
@@ -9,7 +9,7 @@ use super::records::{self, LineError, Record, RecordId};
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use crate::config::Config;
-use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot, Verdict};
+use crate::scoring::{Abstention, Engine, Opinion, ScoreError, ScoreRequest, Slot, Verdict};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -45,14 +45,33 @@ enum AnswerResult {
 
 #[derive(Serialize)]
 struct Scored {
-    probability: Probability,
-    logit: Logit,
+    #[serde(flatten)]
+    said: Said,
     hunks: Vec<HunkScore>,
     model: String,
     calibration: String,
     tokens: usize,
     truncated: bool,
     skipped: Vec<Skipped>,
+}
+
+/// A score, or `null` in place of both of its numbers and the reason.
+#[derive(Serialize)]
+pub(super) struct Said {
+    probability: Option<Probability>,
+    logit: Option<Logit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    abstained: Option<Abstention>,
+}
+
+impl From<&Opinion> for Said {
+    fn from(opinion: &Opinion) -> Self {
+        Self {
+            probability: opinion.probability(),
+            logit: opinion.score().map(|score| score.logit),
+            abstained: opinion.abstention().cloned(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -62,8 +81,8 @@ struct HunkScore {
     old_lines: u32,
     new_start: u32,
     new_lines: u32,
-    probability: Probability,
-    logit: Logit,
+    #[serde(flatten)]
+    said: Said,
 }
 
 #[derive(Serialize)]
@@ -184,18 +203,16 @@ impl From<Judged> for Scored {
     fn from(judged: Judged) -> Self {
         let verdict = judged.verdict;
         let hunks = judged.patch.hunks().zip(&verdict.hunks);
-        let hunks = hunks.map(|((file, hunk), score)| HunkScore {
+        let hunks = hunks.map(|((file, hunk), opinion)| HunkScore {
             file: file.path().to_owned(),
             old_start: hunk.old.start,
             old_lines: hunk.old.lines,
             new_start: hunk.new.start,
             new_lines: hunk.new.lines,
-            probability: score.probability,
-            logit: score.logit,
+            said: opinion.into(),
         });
         Self {
-            probability: verdict.patch.probability,
-            logit: verdict.patch.logit,
+            said: (&verdict.patch).into(),
             hunks: hunks.collect(),
             model: verdict.model,
             calibration: verdict.calibration,

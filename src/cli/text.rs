@@ -4,6 +4,7 @@
 use super::report::{Counts, FileOutcome, FileReport, HunkReport, Report, ScoredFile};
 use crate::calibration::UNCALIBRATED;
 use crate::scoring::hunks_to_check;
+use crate::syntax::Severity;
 use anstyle::{AnsiColor, Style};
 use std::io::{self, Write};
 
@@ -23,15 +24,21 @@ pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Re
         FileOutcome::Scored(scored) => {
             !quiet || scored.low_hunks() > 0 || scored.is_low(report.frame.min_score)
         }
-        FileOutcome::Skipped { .. } | FileOutcome::Unchanged { .. } => !quiet,
+        FileOutcome::Abstained(_) | FileOutcome::Skipped { .. } | FileOutcome::Unchanged { .. } => {
+            !quiet
+        }
         FileOutcome::Failed { .. } => true,
     };
+    let shown = |file: &&FileReport| shown(file) || !file.checks.is_empty();
     let mut any = false;
     for file in report.files.iter().filter(shown) {
         any = true;
         let path = &printable(&file.path);
         match &file.outcome {
             FileOutcome::Scored(scored) => scored_file(path, scored, out)?,
+            FileOutcome::Abstained(file) => {
+                writeln!(out, "{DIM}{path}  cannot judge: {}{DIM:#}", file.why)?;
+            }
             FileOutcome::Skipped { reason } => {
                 writeln!(out, "{DIM}{path}  skipped: {reason}{DIM:#}")?;
             }
@@ -41,6 +48,16 @@ pub(super) fn write(report: &Report, quiet: bool, out: &mut dyn Write) -> io::Re
             FileOutcome::Failed { reason } => {
                 writeln!(out, "{BAD}{path}  cannot score: {reason}{BAD:#}")?;
             }
+        }
+        for flaw in &file.checks {
+            let style = match flaw.severity {
+                Severity::Error => BAD,
+                Severity::Warning => LOW,
+                Severity::Hint => DIM,
+            };
+            let (line, code) = (flaw.line, flaw.code);
+            let message = printable(&flaw.message);
+            writeln!(out, "  {style}{path}:{line}  {code}: {message}{style:#}")?;
         }
     }
     if any {
@@ -122,8 +139,10 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     let mut parts = vec![verdict(report, &counts)];
     for (n, what) in [
+        (counts.checks, "found by static checks"),
         (counts.ignored, "ignored"),
         (counts.failed, "could not be scored"),
+        (counts.abstained, "that the model cannot judge"),
         (counts.skipped, "skipped"),
         (counts.unchanged, "without changed lines"),
     ] {
@@ -315,25 +334,27 @@ mod tests {
             &sample::report(),
             true,
             expect![[r#"
-            dir with, comma/50%: ä.rs  60% likely correct · 2 of 3 hunks to check
-              dir with, comma/50%: ä.rs:40-41  10% likely correct
-                -old
-                +new
-                +more
-              dir with, comma/50%: ä.rs:80-81  30% likely correct
-                -old
-                +new
-                +more
-            whole.rs  20% likely correct · nothing to check
-            gone.rs  5% likely correct · 1 hunk to check
-              gone.rs:2  5% likely correct
-                -x
-            bad.rs  cannot score: the model crashed
-            at 50%
+                dir with, comma/50%: ä.rs  60% likely correct · 2 of 3 hunks to check
+                  dir with, comma/50%: ä.rs:40-41  10% likely correct
+                    -old
+                    +new
+                    +more
+                  dir with, comma/50%: ä.rs:80-81  30% likely correct
+                    -old
+                    +new
+                    +more
+                whole.rs  20% likely correct · nothing to check
+                  whole.rs:7  syntax: 100% syntax
+                  whole.rs:9  debug-statement: 100% debug-statement
+                gone.rs  5% likely correct · 1 hunk to check
+                  gone.rs:2  5% likely correct
+                    -x
+                bad.rs  cannot score: the model crashed
+                at 50%
 
-            4 files, 6 hunks scored: 3 hunks to check (below 35%) · 1 could not be scored · 1 skipped · 1 without changed lines
-            against HEAD (1234567) · m@1 · prior 50%
-        "#]],
+                4 files, 6 hunks scored: 3 hunks to check (below 35%) · 2 found by static checks · 1 could not be scored · 1 that the model cannot judge · 1 skipped · 1 without changed lines
+                against HEAD (1234567) · m@1 · prior 50%
+            "#]],
         );
         let high = scored(vec![(hunk(1, &[(LineKind::Added, "x")]), 0.9)], 0.9);
         check_report(

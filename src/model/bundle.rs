@@ -12,7 +12,7 @@ use super::threads::Threads;
 use super::trunk::Trunk;
 use super::trunk_heads::TrunkHeads;
 use super::verifier::GenerativeVerifier;
-use crate::calibration::Calibration;
+use crate::calibration::{Calibration, Probability};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
@@ -36,8 +36,10 @@ pub struct Bundle {
     pub identity: ModelIdentity,
     /// How its logits become probabilities.
     pub calibration: Calibration,
-    /// Languages that the model was trained on, as the bundle states them.
+    /// Languages that the model was trained on, as the bundle states them; none if it does not.
     pub languages: Vec<String>,
+    /// Share of the changed lines that must have been read for a score, if the bundle states one.
+    pub min_read: Option<Probability>,
     dir: PathBuf,
     manifest: AnyManifest,
 }
@@ -72,6 +74,7 @@ impl Bundle {
             },
             calibration,
             languages: stated.languages.to_vec(),
+            min_read: stated.min_read,
             dir: dir.to_path_buf(),
             manifest,
         })
@@ -273,6 +276,7 @@ struct Stated<'a> {
     calibration: &'a str,
     calibration_sha256: &'a str,
     languages: &'a [String],
+    min_read: Option<Probability>,
 }
 
 impl AnyManifest {
@@ -286,6 +290,7 @@ impl AnyManifest {
                     calibration: &$manifest.calibration,
                     calibration_sha256: &$manifest.calibration_sha256,
                     languages: &$manifest.languages,
+                    min_read: $manifest.min_read,
                 }
             };
         }

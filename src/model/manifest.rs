@@ -11,6 +11,7 @@ use super::reversal::REVERSAL;
 use super::surroundings::SURROUNDINGS;
 use super::verifier;
 use super::window::Limits;
+use crate::calibration::Probability;
 use serde::{Deserialize, Serialize};
 
 /// Largest window that is accepted, in tokens.
@@ -45,7 +46,11 @@ pub(super) struct Manifest {
     pub(super) context: usize,
     pub(super) calibration: String,
     pub(super) calibration_sha256: String,
+    #[serde(default)]
     pub(super) languages: Vec<String>,
+    /// Share of the changed lines that must have been read for a score.
+    #[serde(default)]
+    pub(super) min_read: Option<Probability>,
     pub(super) trunk: TrunkShape,
     pub(super) task_tokens: usize,
     pub(super) max_windows: usize,

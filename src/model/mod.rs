@@ -36,6 +36,7 @@ pub use bundle::Bundle;
 pub use fusion::{HunkBranches, PatchBranches};
 pub use locate::locate;
 pub use metrics::METRICS;
+pub use render::LINE_CHARS;
 pub use reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
 pub use threads::Threads;
 pub use token::tokens;

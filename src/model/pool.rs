@@ -210,6 +210,7 @@ mod tests {
                 None,
             ],
             truncated: true,
+            changed_lines: 0,
         };
         let mut pools = Pools::new(&windows, 1, 2);
         // Each state has root mean square 1 already.

@@ -15,7 +15,7 @@ pub const HUNK_MARKER: &str = "@@\n";
 const TASK_CHARS: usize = 1_000;
 
 /// Longest line that is rendered, in Unicode scalar values.
-const LINE_CHARS: usize = 400;
+pub const LINE_CHARS: usize = 400;
 
 /// Whether `c` counts as white space in task descriptions and code: the ASCII ones only, so that
 /// Rust and Python agree.

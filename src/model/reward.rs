@@ -59,6 +59,8 @@ pub struct PatchLogits {
     pub tokens: usize,
     /// Whether the trunk did not see all of the patch.
     pub truncated: bool,
+    /// Share of the added and removed lines that it saw.
+    pub read: Probability,
 }
 
 /// A changed line that speaks against its hunk.

@@ -238,6 +238,7 @@ impl RewardModel for TrunkHeads {
             suspects: judgement.suspects,
             tokens: judgement.windows.tokens(),
             truncated: judgement.windows.truncated,
+            read: judgement.windows.read(patch),
         })
     }
 }

@@ -8,6 +8,7 @@
 
 use super::render;
 use super::reward::ModelError;
+use crate::calibration::Probability;
 use crate::change::{FileChange, Hunk, LineKind, Patch};
 use std::ops::Range;
 
@@ -64,6 +65,8 @@ pub struct Windows {
     pub places: Vec<Option<Place>>,
     /// Whether a hunk was cut or left out.
     pub truncated: bool,
+    /// Added and removed lines that are in a window whole.
+    pub(super) changed_lines: usize,
 }
 
 impl Place {
@@ -79,6 +82,16 @@ impl Windows {
     #[must_use]
     pub fn tokens(&self) -> usize {
         self.windows.iter().map(|window| window.ids.len()).sum()
+    }
+
+    /// Share of the added and removed lines of `patch` that are in a window whole.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    pub fn read(&self, patch: &Patch) -> Probability {
+        let changed = |hunk: &Hunk| hunk.lines.len() - hunk.count(LineKind::Context);
+        let all: usize = patch.hunks().map(|(_, hunk)| changed(hunk)).sum();
+        let share = self.changed_lines as f64 / all.max(1) as f64;
+        Probability::new(share.min(1.0)).unwrap_or(Probability::HALF)
     }
 
     /// Lays out `patch`. `encode` turns one rendered piece into tokens.
@@ -123,6 +136,14 @@ impl Window {
     }
 }
 
+/// A hunk as tokens.
+#[derive(Default)]
+struct Unit {
+    window: Window,
+    /// Where each added or removed line ends.
+    ends: Vec<usize>,
+}
+
 type Encode<'a> = dyn FnMut(&str) -> Result<Vec<u32>, ModelError> + 'a;
 
 struct Packer {
@@ -153,7 +174,7 @@ impl Packer {
         let mut tokens = header.ids.len();
         while units.len() < file.hunks.len() && tokens <= budget && !self.full {
             let unit = unit(&file.hunks[units.len()], budget, encode)?;
-            tokens += unit.ids.len();
+            tokens += unit.window.ids.len();
             units.push(unit);
         }
         let whole = units.len() == file.hunks.len() && tokens <= budget;
@@ -164,7 +185,7 @@ impl Packer {
         for (index, hunk) in file.hunks.iter().enumerate() {
             let unit = match units.get_mut(index) {
                 Some(unit) => std::mem::take(unit),
-                None if self.full => Window::default(),
+                None if self.full => Unit::default(),
                 None => unit(hunk, budget, encode)?,
             };
             self.hunk(first + index, &header, &mut has_header, &unit);
@@ -180,7 +201,8 @@ impl Packer {
         Ok(header)
     }
 
-    fn hunk(&mut self, index: usize, header: &Window, has_header: &mut bool, unit: &Window) {
+    fn hunk(&mut self, index: usize, header: &Window, has_header: &mut bool, unit: &Unit) {
+        let Unit { window: unit, ends } = unit;
         let needed =
             |has_header: bool| unit.ids.len() + if has_header { 0 } else { header.ids.len() };
         if !self.full && needed(*has_header) > self.left() && self.start_window() {
@@ -203,6 +225,7 @@ impl Packer {
         let start = window.ids.len();
         window.extend(unit, room);
         self.out.truncated |= unit.ids.len() > room;
+        self.out.changed_lines += ends.iter().filter(|end| **end <= room).count();
         self.out.places[index] = Some(Place {
             window: number,
             tokens: start..window.ids.len(),
@@ -238,11 +261,12 @@ impl Packer {
 }
 
 /// The tokens of a hunk, or, for a longer one, somewhat more than `enough` of them.
-fn unit(hunk: &Hunk, enough: usize, encode: &mut Encode<'_>) -> Result<Window, ModelError> {
-    let mut unit = Window::default();
-    unit.push(&encode(render::HUNK_MARKER)?, Role::Header);
+fn unit(hunk: &Hunk, enough: usize, encode: &mut Encode<'_>) -> Result<Unit, ModelError> {
+    let mut unit = Unit::default();
+    unit.window
+        .push(&encode(render::HUNK_MARKER)?, Role::Header);
     for line in &hunk.lines {
-        if unit.ids.len() > enough {
+        if unit.window.ids.len() > enough {
             break;
         }
         let role = match line.kind {
@@ -250,7 +274,10 @@ fn unit(hunk: &Hunk, enough: usize, encode: &mut Encode<'_>) -> Result<Window, M
             LineKind::Added => Role::Added,
             LineKind::Removed => Role::Removed,
         };
-        unit.push(&encode(&render::line(line))?, role);
+        unit.window.push(&encode(&render::line(line))?, role);
+        if line.kind != LineKind::Context {
+            unit.ends.push(unit.window.ids.len());
+        }
     }
     Ok(unit)
 }

@@ -15,7 +15,7 @@ pub use diagram::curve_diagram;
 
 use crate::calibration::Probability;
 use crate::change::Patch;
-use crate::scoring::Verdict;
+use crate::scoring::Score;
 use likeness::Normal;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +33,8 @@ pub struct Candidate {
     pub name: String,
     /// Its files with hunks.
     pub patch: Patch,
-    /// What the model says of it.
-    pub verdict: Verdict,
+    /// What the model says of it. What it cannot judge is no candidate.
+    pub score: Score,
 }
 
 /// A candidate, or several that are the same, at its place.
@@ -74,7 +74,7 @@ pub fn rank(candidates: &[Candidate]) -> Vec<Ranked> {
         .filter_map(|mut group| {
             group.sort_by(|&a, &b| candidates[a].name.cmp(&candidates[b].name));
             let (&first, same) = group.split_first()?;
-            let probability = candidates[first].verdict.patch.probability;
+            let probability = candidates[first].score.probability;
             let agreement = agreements[first];
             Some(Ranked {
                 candidate: first,
@@ -135,7 +135,6 @@ pub fn difference(better: &Ranked, other: &Ranked, candidates: &[Candidate]) -> 
 mod tests {
     use super::*;
     use crate::calibration::Logit;
-    use crate::scoring::Score;
 
     fn candidate(name: &str, probability: f64, added: &str) -> Candidate {
         let diff = format!("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-old\n+{added}\n");
@@ -143,18 +142,9 @@ mod tests {
         Candidate {
             name: name.into(),
             patch: Patch::from_unified(diff.as_bytes()).unwrap(),
-            verdict: Verdict {
-                patch: Score {
-                    probability,
-                    logit: Logit::new(0.0).unwrap(),
-                },
-                hunks: vec![],
-                tokens: 1,
-                suspects: vec![],
-                truncated: false,
-                model: String::new(),
-                calibration: String::new(),
-                cached: false,
+            score: Score {
+                probability,
+                logit: Logit::new(0.0).unwrap(),
             },
         }
     }

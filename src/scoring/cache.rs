@@ -93,6 +93,7 @@ mod tests {
             }]],
             tokens: 3,
             truncated: false,
+            read: Probability::ONE,
         }
     }
 

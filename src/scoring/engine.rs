@@ -146,13 +146,15 @@ impl Engine {
         &self.shared.judge
     }
 
-    /// The verdict of `request` if it is remembered. Never loads the model.
+    /// The verdict of `request` if it is remembered, or known without the model. Never loads it.
     #[must_use]
     pub fn remembered(&self, request: &ScoreRequest) -> Option<Verdict> {
         let judge = &self.shared.judge;
-        let key = CacheKey::of(judge.identity(), request);
-        let logits = self.shared.cache.get(&key)?;
-        Some(judge.judge(&logits, true))
+        judge.abstain(request).or_else(|| {
+            let key = CacheKey::of(judge.identity(), request);
+            let logits = self.shared.cache.get(&key)?;
+            Some(judge.judge(&request.patch, &logits, true))
+        })
     }
 
     /// Queues `request`; `reply` is called exactly once, from the engine's thread or, when the
@@ -354,10 +356,13 @@ impl Worker {
 
     fn answer(&mut self, job: &Job) -> Result<Verdict, ScoreError> {
         let shared = Arc::clone(&self.shared);
+        if let Some(verdict) = shared.judge.abstain(&job.request) {
+            return Ok(verdict);
+        }
         if !job.afresh
             && let Some(logits) = shared.cache.get(&job.key)
         {
-            return Ok(shared.judge.judge(&logits, true));
+            return Ok(shared.judge.judge(&job.request.patch, &logits, true));
         }
         if let Some(reason) = &self.degraded {
             return Err(ScoreError::Unusable(reason.clone()));
@@ -403,7 +408,7 @@ impl Worker {
         match model.score(&request.patch, request.task.as_deref(), &job.cancel) {
             Ok(logits) => {
                 self.shared.cache.put(job.key, &logits);
-                Ok(self.shared.judge.judge(&logits, false))
+                Ok(self.shared.judge.judge(&request.patch, &logits, false))
             }
             Err(ModelError::Cancelled) => Err(ScoreError::Cancelled),
             Err(error) => Err(ScoreError::Model(error.to_string())),
@@ -441,10 +446,10 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibration::{Calibration, Logit};
     use crate::change::Patch;
     use crate::model::{ModelIdentity, PatchLogits};
-    use crate::scoring::sample::request;
+    use crate::scoring::sample::{judge, logits, request};
+    use crate::scoring::scope::Scope;
     use crossbeam_channel::{Receiver, Sender, unbounded};
 
     /// Says when it starts, then does what it is told: a number is its logit, "panic" panics, and
@@ -469,26 +474,14 @@ mod tests {
             self.started.send(script.clone()).unwrap();
             match script.as_str() {
                 "panic" => panic!("scripted"),
-                "nice" => Ok(PatchLogits {
-                    patch: Logit::new(f64::from(niceness())).unwrap(),
-                    hunks: vec![],
-                    suspects: vec![],
-                    tokens: 1,
-                    truncated: false,
-                }),
+                "nice" => Ok(logits(f64::from(niceness()), &[])),
                 "wait" => {
                     while !cancel.is_cancelled() {
                         std::thread::yield_now();
                     }
                     Err(ModelError::Cancelled)
                 }
-                number => Ok(PatchLogits {
-                    patch: Logit::new(number.parse().unwrap()).unwrap(),
-                    hunks: vec![],
-                    suspects: vec![],
-                    tokens: 1,
-                    truncated: false,
-                }),
+                number => Ok(logits(number.parse().unwrap(), &[])),
             }
         }
     }
@@ -510,21 +503,17 @@ mod tests {
     }
 
     fn bench_with(options: EngineOptions) -> Bench {
-        let calibration = Calibration::from_json(
-            br#"{"schema":1,"id":"t","default_prior":0.5,
-                "patch":{"slope":1,"intercept":0,"reference_prior":0.5},
-                "hunk":{"slope":1,"intercept":0,"reference_prior":0.5}}"#,
-        )
-        .unwrap();
-        let identity = ModelIdentity {
-            name: "scripted".into(),
-            version: "1".into(),
-            bundle_hash: "0".into(),
-            renderer: "patch@1".into(),
-        };
+        bench_of(judge(None), options)
+    }
+
+    fn bench_within(scope: Scope) -> Bench {
+        bench_of(judge(None).within(scope), EngineOptions::default())
+    }
+
+    fn bench_of(judge: Judge, options: EngineOptions) -> Bench {
+        let identity = judge.identity().clone();
         let (started, starts) = unbounded();
         let (load, loads) = unbounded();
-        let judge = Judge::new(identity.clone(), calibration, None);
         let loader: Loader = Box::new(move || {
             load.send(()).unwrap();
             Ok(Box::new(Scripted {
@@ -542,6 +531,20 @@ mod tests {
 
     fn slot(name: &str) -> Slot {
         Slot(name.into())
+    }
+
+    fn logit_of(verdict: &Verdict) -> f64 {
+        verdict.patch.score().unwrap().logit.get()
+    }
+
+    #[test]
+    fn what_the_model_cannot_judge_is_answered_without_it() {
+        let bench = bench_within(Scope::new(vec!["python".into()], None));
+        let asked = request("1.0");
+        let early = bench.engine.remembered(&asked).unwrap();
+        assert_eq!(early.patch.abstention().unwrap().code(), "language");
+        assert_eq!(bench.engine.score(slot("a"), asked).unwrap(), early);
+        assert!(bench.loads.is_empty());
     }
 
     #[test]
@@ -568,7 +571,7 @@ mod tests {
                 ..EngineOptions::default()
             });
             let verdict = bench.engine.score(slot("a"), request("nice")).unwrap();
-            assert!((verdict.patch.logit.get() - f64::from(expected)).abs() < 0.5);
+            assert!((logit_of(&verdict) - f64::from(expected)).abs() < 0.5);
         }
         assert_eq!(niceness(), before);
     }
@@ -597,7 +600,7 @@ mod tests {
             bench
                 .engine
                 .submit(slot("a"), Rank(0), request(script), move |result| {
-                    send.send((name, result.map(|verdict| verdict.patch.logit.get())))
+                    send.send((name, result.map(|verdict| logit_of(&verdict))))
                         .unwrap();
                 });
         };

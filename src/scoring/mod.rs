@@ -8,10 +8,12 @@ pub mod engine;
 pub mod key;
 #[cfg(test)]
 mod sample;
+pub mod scope;
 mod store;
 pub mod verdict;
 
 pub use cache::Cache;
 pub use engine::{Engine, EngineOptions, EngineState, Loader, Rank, ScoreError, Slot};
 pub use key::CacheKey;
-pub use verdict::{HELP, Judge, Score, ScoreRequest, Verdict, hunks_to_check};
+pub use scope::{Abstention, Scope};
+pub use verdict::{HELP, Judge, Opinion, Score, ScoreRequest, Verdict, hunks_to_check};

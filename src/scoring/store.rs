@@ -15,10 +15,10 @@ use std::time::SystemTime;
 
 /// The folder's name: entries of another layout are never read. Another one whenever
 /// [`PatchLogits`] changes.
-const LAYOUT: &str = "scores-v2";
+const LAYOUT: &str = "scores-v3";
 
 /// The layout before this one, which would otherwise stay on the disk for good.
-const FORMER_LAYOUT: &str = "scores-v1";
+const FORMER_LAYOUT: &str = "scores-v2";
 
 /// Entries of one shelf above which the least recently used go. Keys are hashes, so the 256
 /// shelves fill evenly: about 25,000 entries in all, or 100 MB on a disk with blocks of 4 KB.
@@ -102,7 +102,7 @@ fn decode(content: &str, key: &CacheKey) -> Option<PatchLogits> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibration::Logit;
+    use crate::calibration::{Logit, Probability};
     use crate::model::ModelIdentity;
     use crate::scoring::sample::request;
     use std::time::Duration;
@@ -127,6 +127,7 @@ mod tests {
             suspects: vec![],
             tokens: 1,
             truncated: false,
+            read: Probability::ONE,
         };
         store.put(&key, &logits);
         assert_eq!(store.get(&key), Some(logits));

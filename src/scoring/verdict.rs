@@ -1,5 +1,6 @@
 //! What is asked and what is answered, and the step from logits to a verdict.
 
+use super::scope::{Abstention, Scope};
 use crate::calibration::{Calibration, Logit, Map, Probability};
 use crate::change::Patch;
 use crate::model::{ModelIdentity, PatchLogits, SuspectLine};
@@ -23,13 +24,54 @@ pub struct Score {
     pub logit: Logit,
 }
 
+/// What is said about a patch or a hunk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Opinion {
+    /// The model can judge it.
+    Score(Score),
+    /// It cannot, which is not the same as one half.
+    Abstention(Abstention),
+}
+
+impl Opinion {
+    /// The score, if there is one.
+    #[must_use]
+    pub fn score(&self) -> Option<Score> {
+        match self {
+            Self::Score(score) => Some(*score),
+            Self::Abstention(_) => None,
+        }
+    }
+
+    /// The probability, if there is one.
+    #[must_use]
+    pub fn probability(&self) -> Option<Probability> {
+        self.score().map(|score| score.probability)
+    }
+
+    /// Why there is no score.
+    #[must_use]
+    pub fn abstention(&self) -> Option<&Abstention> {
+        match self {
+            Self::Score(_) => None,
+            Self::Abstention(abstention) => Some(abstention),
+        }
+    }
+
+    /// Whether there is a score and it is below `min_score`.
+    #[must_use]
+    pub fn is_below(&self, min_score: Probability) -> bool {
+        self.probability().is_some_and(|it| it < min_score)
+    }
+}
+
 /// The answer to one [`ScoreRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// The patch as a whole.
-    pub patch: Score,
-    /// One for each hunk, in the order of [`Patch::hunks`].
-    pub hunks: Vec<Score>,
+    pub patch: Opinion,
+    /// One for each hunk, in the order of [`Patch::hunks`]. None has a score if the patch has none.
+    pub hunks: Vec<Opinion>,
     /// As in [`PatchLogits::suspects`].
     pub suspects: Vec<Vec<SuspectLine>>,
     /// Tokens that the trunk read.
@@ -54,7 +96,7 @@ impl Verdict {
     /// How many hunks score below `min_score`.
     #[must_use]
     pub fn low_hunks(&self, min_score: Probability) -> usize {
-        let low = |score: &&Score| score.probability < min_score;
+        let low = |opinion: &&Opinion| opinion.is_below(min_score);
         self.hunks.iter().filter(low).count()
     }
 }
@@ -72,12 +114,14 @@ pub fn hunks_to_check(low: usize, all: usize) -> String {
     }
 }
 
-/// Turns logits into verdicts: the calibration that came with the model, at the user's prior.
+/// Turns logits into verdicts: the calibration that came with the model, at the user's prior, and
+/// within what the model can judge.
 #[derive(Debug, Clone)]
 pub struct Judge {
     identity: ModelIdentity,
     calibration: Calibration,
     prior: Probability,
+    scope: Scope,
 }
 
 impl Judge {
@@ -93,7 +137,14 @@ impl Judge {
             identity,
             calibration,
             prior,
+            scope: Scope::default(),
         }
+    }
+
+    /// This judge for a model that can judge only so much.
+    #[must_use]
+    pub fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// The model whose logits this judge reads.
@@ -114,16 +165,48 @@ impl Judge {
         self.prior
     }
 
-    /// Calibrates logits.
+    /// The verdict on what the model cannot judge, which is known before it has read anything.
     #[must_use]
-    pub fn judge(&self, logits: &PatchLogits, cached: bool) -> Verdict {
-        let score = |map: &Map, logit: Logit| self.score(map, logit, self.prior);
+    pub fn abstain(&self, request: &ScoreRequest) -> Option<Verdict> {
+        let patch = &request.patch;
+        let files = self.scope.files(patch);
+        let why = self.scope.patch(patch, &files, Probability::ONE)?;
+        Some(Verdict {
+            patch: Opinion::Abstention(why.clone()),
+            hunks: vec![Opinion::Abstention(why); patch.hunk_count()],
+            suspects: Vec::new(),
+            tokens: 0,
+            truncated: false,
+            model: self.identity.to_string(),
+            calibration: self.calibration.id.clone(),
+            cached: false,
+        })
+    }
+
+    /// Calibrates the logits of `patch`, apart from those of what the model cannot judge.
+    #[must_use]
+    pub fn judge(&self, patch: &Patch, logits: &PatchLogits, cached: bool) -> Verdict {
+        let files = self.scope.files(patch);
+        let whole = self.scope.patch(patch, &files, logits.read);
+        let of_hunk = patch
+            .files
+            .iter()
+            .zip(&files)
+            .flat_map(|(file, why)| std::iter::repeat_n(why, file.hunks.len()));
+        let opinion = |map: &Map, logit: Logit, why: Option<&Abstention>| match why {
+            None => Opinion::Score(self.score(map, logit, self.prior)),
+            Some(why) => Opinion::Abstention(why.clone()),
+        };
         Verdict {
-            patch: score(&self.calibration.patch, logits.patch),
+            patch: opinion(&self.calibration.patch, logits.patch, whole.as_ref()),
             hunks: logits
                 .hunks
                 .iter()
-                .map(|&logit| score(&self.calibration.hunk, logit))
+                .zip(of_hunk)
+                .map(|(&logit, why)| {
+                    let why = whole.as_ref().or(why.as_ref());
+                    opinion(&self.calibration.hunk, logit, why)
+                })
                 .collect(),
             suspects: logits.suspects.clone(),
             tokens: logits.tokens,
@@ -138,13 +221,16 @@ impl Judge {
     #[must_use]
     pub fn judge_again(&self, verdict: &Verdict, prior: Option<Probability>) -> Verdict {
         let prior = prior.unwrap_or(self.prior);
-        let score = |map: &Map, old: Score| self.score(map, old.logit, prior);
+        let again = |map: &Map, old: &Opinion| match old {
+            Opinion::Score(old) => Opinion::Score(self.score(map, old.logit, prior)),
+            Opinion::Abstention(_) => old.clone(),
+        };
         Verdict {
-            patch: score(&self.calibration.patch, verdict.patch),
+            patch: again(&self.calibration.patch, &verdict.patch),
             hunks: verdict
                 .hunks
                 .iter()
-                .map(|&old| score(&self.calibration.hunk, old))
+                .map(|old| again(&self.calibration.hunk, old))
                 .collect(),
             ..verdict.clone()
         }
@@ -161,43 +247,55 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scoring::sample::{judge, logits, request};
 
     #[test]
     fn judging_again_moves_probabilities_and_keeps_logits() {
-        let map = Map {
-            slope: 1.0,
-            intercept: 0.0,
-            beta: None,
-            reference_prior: Probability::HALF,
-        };
-        let calibration = Calibration {
-            schema: 1,
-            id: "t".into(),
-            default_prior: Probability::HALF,
-            patch: map.clone(),
-            hunk: map,
-            notes: serde_json::Value::Null,
-        };
-        let identity = ModelIdentity {
-            name: "m".into(),
-            version: "1".into(),
-            bundle_hash: String::new(),
-            renderer: String::new(),
-        };
-        let judge = Judge::new(identity.clone(), calibration.clone(), None);
-        let logits = PatchLogits {
-            patch: Logit::new(0.3).unwrap(),
-            hunks: vec![Logit::new(-1.0).unwrap()],
-            suspects: vec![],
-            tokens: 1,
-            truncated: false,
-        };
-        let verdict = judge.judge(&logits, true);
+        let judge_at = |prior| judge(prior);
+        let judge = judge_at(None);
+        let logits = logits(0.3, &[-1.0]);
+        let patch = request("x").patch;
+        let verdict = judge.judge(&patch, &logits, true);
         let prior = Some(Probability::new(0.9).unwrap());
         let again = judge.judge_again(&verdict, prior);
-        let direct = Judge::new(identity, calibration, prior).judge(&logits, true);
+        let direct = judge_at(prior).judge(&patch, &logits, true);
         assert_eq!(again, direct);
-        assert!(again.hunks[0].probability > verdict.hunks[0].probability);
+        assert!(again.hunks[0].probability() > verdict.hunks[0].probability());
         assert_eq!(judge.judge_again(&again, None), verdict);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_has_no_score_at_any_prior() {
+        let judge = judge(None).within(Scope::new(vec!["rust".into()], None));
+        let rust = request("x").patch;
+        let named = |name: &str| {
+            let mut patch = rust.clone();
+            patch.files[0].new_path = Some(name.into());
+            patch
+        };
+        let prior = Some(Probability::new(0.9).unwrap());
+        // Known before the model has read anything.
+        let prose = ScoreRequest {
+            patch: named("a.md"),
+            task: None,
+        };
+        let verdict = judge.abstain(&prose).unwrap();
+        assert_eq!(verdict.patch.abstention(), Some(&Abstention::Prose));
+        assert_eq!(verdict.hunks[0].probability(), None);
+        assert_eq!(judge.judge_again(&verdict, prior), verdict);
+        assert_eq!(judge.abstain(&request("x")), None);
+        // One of several files.
+        let mut both = rust.clone();
+        both.files.extend(named("a.md").files);
+        let verdict = judge.judge(&both, &logits(0.0, &[0.0, 0.0]), false);
+        assert!(verdict.patch.probability().is_some() && verdict.hunks[0].probability().is_some());
+        assert_eq!(verdict.hunks[1].abstention(), Some(&Abstention::Prose));
+        assert_eq!(verdict.low_hunks(Probability::ONE), 1);
+        // Known only from how much was read.
+        let mut unread = logits(0.0, &[0.0]);
+        unread.read = Probability::new(0.01).unwrap();
+        let verdict = judge.judge(&rust, &unread, false);
+        assert_eq!(verdict.patch.abstention().unwrap().code(), "unread");
+        assert_eq!(verdict.hunks[0].abstention().unwrap().code(), "unread");
     }
 }

@@ -35,6 +35,7 @@ use crate::scoring::{
     Cache, Engine, EngineOptions, EngineState, Judge, Loader, Rank, ScoreError, ScoreRequest, Slot,
     Verdict,
 };
+use crate::syntax::Checker;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -58,6 +59,7 @@ pub(super) struct Actor {
     signal: EndSignal,
     judge: Judge,
     reviews: Arc<Reviews>,
+    checker: Arc<Checker>,
     engine: EngineSlot,
     abilities: Abilities,
     settings: Settings,
@@ -134,6 +136,7 @@ impl Actor {
             signal,
             judge,
             reviews: Arc::new(reviews),
+            checker: Arc::default(),
             engine: EngineSlot::Waiting(Box::new((cache, loader))),
             abilities: Abilities::of(&ClientCapabilities::default()),
             settings: Settings::new(config.clone()),

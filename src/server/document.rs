@@ -10,6 +10,7 @@ use super::text::{Encoding, apply};
 use crate::change::FileChange;
 use crate::config::Config;
 use crate::scoring::Verdict;
+use crate::syntax::Flaw;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -32,6 +33,8 @@ pub(super) struct Document {
     pub(super) due: Option<Instant>,
     pub(super) looking: Looking,
     pub(super) standing: Standing,
+    /// What the text of `seen` shows by itself.
+    pub(super) flaws: Vec<Flaw>,
     /// What the user said about the hunks of `standing`.
     pub(super) reviewed: Reviewed,
     /// The edition that `standing` belongs to.
@@ -90,7 +93,7 @@ pub(super) struct Changed {
 pub(super) enum Scoring {
     /// The engine has it, as this job.
     Waiting(Generation),
-    Done(Verdict),
+    Done(Box<Verdict>),
     Failed(String),
     /// The user did not want to wait. It stays so until the change is another one, or the file
     /// is saved.
@@ -117,6 +120,7 @@ impl Document {
             due: None,
             looking: Looking::No,
             standing: Standing::Unseen,
+            flaws: Vec::new(),
             reviewed: Reviewed::default(),
             seen: Generation::default(),
             config,

@@ -12,6 +12,7 @@ use crate::change::{
 use crate::config::Config;
 use crate::review::Reviews;
 use crate::scoring::{Engine, ScoreRequest, Verdict};
+use crate::syntax::{Checker, Flaw};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub(super) struct Question {
     pub(super) tasks: Tasks,
     pub(super) engine: Arc<Engine>,
     pub(super) reviews: Arc<Reviews>,
+    pub(super) checker: Arc<Checker>,
 }
 
 /// What was seen.
@@ -37,6 +39,8 @@ pub(super) struct Look {
     pub(super) repository: Option<RepositoryPlaces>,
     /// What the user said about its hunks.
     pub(super) reviewed: Reviewed,
+    /// What its text shows by itself.
+    pub(super) flaws: Vec<Flaw>,
     /// The settings in force for this document.
     pub(super) config: Config,
     /// What was passed over in the repository's settings.
@@ -57,7 +61,7 @@ pub(super) enum Sight {
     Changed {
         change: FileChange,
         task: Option<Arc<str>>,
-        remembered: Option<Verdict>,
+        remembered: Option<Box<Verdict>>,
     },
 }
 
@@ -69,6 +73,7 @@ impl Look {
             unsaved: false,
             repository: None,
             reviewed: Reviewed::default(),
+            flaws: Vec::new(),
             config,
             warnings: Vec::new(),
         }
@@ -106,6 +111,7 @@ pub(super) fn look(question: &Question) -> Look {
     let options = ChangeOptions {
         base: Base::parse(&look.config.base),
         max_file_bytes: look.config.max_file_bytes,
+        keep_texts: look.config.static_checks,
         ..ChangeOptions::default()
     };
     // Even a buffer that was on disk a moment ago: the disk may hold something newer by now, and
@@ -115,6 +121,9 @@ pub(super) fn look(question: &Question) -> Look {
         Ok(file) => {
             let (task, warning) = question.tasks.in_force(&root, &look.config);
             look.warnings.extend(warning);
+            if let Outcome::Changed { change, texts, .. } = &file.outcome {
+                look.flaws = question.checker.check_texts(change, texts.as_ref());
+            }
             look.reviewed = Reviewed::of(&file.outcome, &root, &question.reviews);
             look.sight = Sight::of(file.outcome, task, &question.engine);
         }
@@ -137,7 +146,9 @@ impl Sight {
     fn of(outcome: Outcome, task: Option<Arc<str>>, engine: &Engine) -> Self {
         match outcome {
             Outcome::Changed { change, .. } => {
-                let remembered = engine.remembered(&request(&change, task.as_deref()));
+                let remembered = engine
+                    .remembered(&request(&change, task.as_deref()))
+                    .map(Box::new);
                 Self::Changed {
                     change,
                     task,

@@ -19,7 +19,7 @@ use crate::change::{
 };
 use crate::config::Config;
 use crate::review::{HunkId, Reviews};
-use crate::scoring::{Engine, Judge, ScoreRequest, Slot, Verdict};
+use crate::scoring::{Engine, Judge, Opinion, ScoreRequest, Slot, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,8 @@ pub(super) struct Changes {
     pub(super) scored: usize,
     pub(super) waiting: usize,
     pub(super) postponed: usize,
+    /// What the model cannot judge.
+    pub(super) abstained: usize,
     pub(super) skipped: usize,
     pub(super) failed: usize,
     /// Sorted by path.
@@ -80,7 +82,7 @@ pub(super) struct ListedFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<String>,
     pub(super) state: ListedState,
-    /// Why it is skipped, or what failed.
+    /// Why it is skipped, what failed, or why the model cannot judge it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +98,8 @@ pub(super) enum ListedState {
     Waiting,
     /// The time for files that are not open is used up.
     Postponed,
+    /// The model cannot judge it.
+    Abstained,
     Skipped,
     Failed,
 }
@@ -377,6 +381,7 @@ impl Listing {
             scored: 0,
             waiting: 0,
             postponed: 0,
+            abstained: 0,
             skipped: 0,
             failed: 0,
             files: Vec::with_capacity(self.files.len()),
@@ -390,6 +395,7 @@ impl Listing {
                 ListedState::Scored => &mut changes.scored,
                 ListedState::Waiting => &mut changes.waiting,
                 ListedState::Postponed => &mut changes.postponed,
+                ListedState::Abstained => &mut changes.abstained,
                 ListedState::Skipped => &mut changes.skipped,
                 ListedState::Failed => &mut changes.failed,
             } += 1;
@@ -434,7 +440,11 @@ impl Surveyed {
         };
         let verdict = match known.unwrap_or(&self.score) {
             Known::Done(verdict) => {
-                listed.state = ListedState::Scored;
+                listed.reason = verdict.patch.abstention().map(ToString::to_string);
+                listed.state = match &verdict.patch {
+                    Opinion::Score(_) => ListedState::Scored,
+                    Opinion::Abstention(_) => ListedState::Abstained,
+                };
                 Some(judge.judge_again(verdict, config.prior))
             }
             Known::Failed(reason) => {
@@ -451,16 +461,16 @@ impl Surveyed {
                 None
             }
         };
-        listed.probability = verdict.as_ref().map(|verdict| verdict.patch.probability);
+        listed.probability = verdict.as_ref().and_then(|it| it.patch.probability());
         listed.hunks = change
             .hunks
             .iter()
             .enumerate()
             .map(|(index, hunk)| {
-                let score = verdict
+                let opinion = verdict
                     .as_ref()
                     .and_then(|verdict| verdict.hunks.get(index));
-                let probability = score.map(|score| score.probability);
+                let probability = opinion.and_then(Opinion::probability);
                 let ignored = self.reviewed.is_ignored(index);
                 let runs = changed_runs(hunk, new_text_lines);
                 let zero_based = |line: Option<u32>| line.unwrap_or(1).saturating_sub(1);

@@ -20,8 +20,12 @@ use tower_lsp::lsp_types::notification::Notification;
 pub struct WorkspaceScore {
     /// Top of the work tree.
     pub root: PathBuf,
-    /// How likely all changes together are correct; none if nothing is changed.
+    /// How likely all changes together are correct; none if nothing is changed, or if the model
+    /// cannot judge it.
     pub probability: Option<Probability>,
+    /// Why the model cannot judge it, for a reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abstained: Option<String>,
     /// Changed files that were scored.
     pub files: usize,
     /// Hunks that score low.
@@ -132,7 +136,10 @@ impl Sight {
         let min_score = self.config.min_score;
         WorkspaceScore {
             root: root.to_owned(),
-            probability: verdict.as_ref().map(|verdict| verdict.patch.probability),
+            probability: verdict.as_ref().and_then(|it| it.patch.probability()),
+            abstained: verdict
+                .as_ref()
+                .and_then(|it| Some(it.patch.abstention()?.to_string())),
             files: self.request.patch.files.len(),
             low_hunks: verdict.map_or(0, |verdict| verdict.low_hunks(min_score)),
             base: self.base.clone(),

@@ -3,7 +3,7 @@
 use diffidence::calibration::{Calibration, Logit, Probability};
 use diffidence::change::{Hunk, Line, LineKind, Patch};
 use diffidence::model::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
-use diffidence::scoring::{Judge, Loader};
+use diffidence::scoring::{Judge, Loader, Scope};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,6 +21,8 @@ pub struct FakeModel {
     pub release: Arc<AtomicBool>,
     /// Whether loading fails.
     pub broken: bool,
+    /// What it was trained on; everything if empty.
+    pub languages: Vec<String>,
 }
 
 /// The logit of one hunk: 12% with `bad` in a changed line, 27% with `poor`, else 87%.
@@ -52,14 +54,15 @@ fn suspects(hunk: &Hunk) -> Vec<SuspectLine> {
 }
 
 impl FakeModel {
-    pub fn judge() -> Judge {
+    pub fn judge(&self) -> Judge {
         let calibration = Calibration::from_json(
             br#"{"schema":1,"id":"none","default_prior":0.5,
                 "patch":{"slope":1,"intercept":0,"reference_prior":0.5},
                 "hunk":{"slope":1,"intercept":0,"reference_prior":0.5}}"#,
         )
         .unwrap();
-        Judge::new(identity(), calibration, None)
+        let scope = Scope::new(self.languages.clone(), None);
+        Judge::new(identity(), calibration, None).within(scope)
     }
 
     pub fn loader(&self) -> Loader {
@@ -130,6 +133,7 @@ impl RewardModel for Running {
             suspects: patch.hunks().map(|(_, hunk)| suspects(hunk)).collect(),
             tokens: 7,
             truncated: false,
+            read: Probability::ONE,
         })
     }
 }

@@ -100,7 +100,7 @@ impl Client {
         let own_data = tempfile::tempdir().unwrap();
         let data = setup.data.unwrap_or_else(|| own_data.path().into());
         let options = ServerOptions {
-            judge: FakeModel::judge(),
+            judge: setup.model.judge(),
             cache: Arc::clone(&setup.cache),
             loader: setup.model.loader(),
             reviews: Reviews::in_folder(Some(data)),

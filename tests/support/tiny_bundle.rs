@@ -126,7 +126,7 @@ fn manifest() -> Value {
         "tokenizer": {"file": "tokenizer.json", "sha256": ""},
         "renderer": "patch@1", "context": CONTEXT,
         "calibration": "calibration.json", "calibration_sha256": "",
-        "languages": ["rust"],
+        "languages": ["rust", "python"],
         "trunk": {
             "layers": LAYERS, "hidden": HIDDEN, "heads": HEADS, "kv_heads": KV_HEADS,
             "intermediate": INTERMEDIATE, "vocab": VOCAB, "rope_theta": 10000.0,

@@ -13,7 +13,7 @@ export function file(path: string, of: Partial<ChangedFile> = {}): ChangedFile {
 }
 
 export function changes(files: ChangedFile[], of: Partial<Changes> = {}): Changes {
-  const counts = { scored: files.length, waiting: 0, postponed: 0, skipped: 0, failed: 0 };
+  const none = { waiting: 0, postponed: 0, abstained: 0, skipped: 0, failed: 0 };
   const base = { base: 'HEAD (1234567)', withTask: false, complete: true };
-  return { root: '/home/me/repo', ...base, ...counts, files, ...of };
+  return { root: '/home/me/repo', ...base, scored: files.length, ...none, files, ...of };
 }

@@ -27,6 +27,7 @@ test('a file tells its score, or why it has none', () => {
     [file('a', { state: 'skipped', reason: 'lock file' }), 'not scored: lock file'],
     [file('a', { state: 'failed', reason: 'no model' }), 'cannot score: no model'],
     [file('a', { state: 'postponed' }), 'not scored yet'],
+    [file('a', { state: 'abstained', reason: 'prose' }), 'cannot judge: prose'],
   ];
   for (const [of, note] of cases) {
     assert.equal(fileNote(of), note);

@@ -374,7 +374,7 @@ impl Summary<'_> {
 }
 
 /// The cluster of each record, and of each task.
-fn clusters(observations: &[Observation]) -> (Vec<u32>, BTreeMap<u32, u32>) {
+pub(super) fn clusters(observations: &[Observation]) -> (Vec<u32>, BTreeMap<u32, u32>) {
     let mut of_task = BTreeMap::new();
     let mut next = 0;
     let mut fresh = || {

@@ -9,6 +9,7 @@
 
 pub mod binned;
 pub mod bootstrap;
+pub mod coverage;
 pub mod evaluation;
 pub mod floor;
 pub mod proper;
@@ -18,6 +19,7 @@ pub mod smooth;
 pub mod tally;
 
 pub use bootstrap::Estimate;
+pub use coverage::{RiskAt, RiskCoverage, risk_coverage};
 pub use evaluation::{
     Calibrated, CalibrationErrors, Evaluation, EvaluationSettings, Observation, Ranking, Scoring,
     evaluate,

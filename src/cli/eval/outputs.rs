@@ -1,10 +1,11 @@
-//! The files that `eval` can leave behind: predictions, the reliability diagram and the curve of
-//! picks.
+//! The files that `eval` can leave behind: predictions, the reliability diagram, the curve of
+//! picks and that of risk over coverage.
 
 use super::report::{Report, Views};
-use super::{EvalError, Judgement};
+use super::{EvalError, Judgement, Unjudged};
 use crate::calibration::diagram::{POINT_BINS, reliability_diagram};
 use crate::calibration::metrics::Tally;
+use crate::calibration::risk_diagram;
 use crate::ranking::curve_diagram;
 use serde_json::json;
 use std::fs::File;
@@ -65,8 +66,14 @@ pub(super) fn predictions(
                 "policy": judged.policy,
                 "model": judgement.model,
             }),
+            Err(Unjudged::Abstained(abstained)) => json!({
+                "id": abstained.id,
+                "probability": null,
+                "abstained": {"code": abstained.code, "reason": abstained.reason},
+                "label": u8::from(abstained.correct),
+            }),
             // Lines without an id could not be joined to anything.
-            Err(failure) => json!({
+            Err(Unjudged::Failed(failure)) => json!({
                 "id": failure.id,
                 "error": {"code": failure.code, "message": failure.message},
             }),
@@ -118,4 +125,13 @@ pub(super) fn rm_curve(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let model = report.model.as_deref().unwrap_or("scores");
     let title = format!("{model}: the best of k candidates");
     out.write_all(curve_diagram(curve, &title).as_bytes())
+}
+
+/// The curve of risk over coverage, of all records at the primary prior.
+pub(super) fn risk_coverage(out: &mut dyn Write, report: &Report, views: &Views) -> io::Result<()> {
+    let model = report.model.as_deref().unwrap_or("scores");
+    let title = format!("{model}: {}", views.primary_label());
+    let n = report.records.judged;
+    let svg = risk_diagram(&report.risk_coverage, n, &title);
+    out.write_all(svg.as_bytes())
 }

@@ -1,7 +1,9 @@
 //! The content of a report, as `--format json` writes it.
 
 use super::{EvalArgs, EvalError, Judged, Judgement, Prior};
-use crate::calibration::metrics::{Evaluation, EvaluationSettings, Observation, evaluate};
+use crate::calibration::metrics::{
+    Evaluation, EvaluationSettings, Observation, RiskCoverage, evaluate, risk_coverage,
+};
 use crate::calibration::{Probability, shift_prior};
 use crate::cli::records::{LineError, RecordId};
 use crate::ranking::{Contender, RmCurve, rm_curve};
@@ -36,6 +38,10 @@ pub struct Report {
     /// What picking among candidates is worth, if `--rm-curve` asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rm_curve: Option<RmCurve>,
+    /// How the error falls when the least certain scores are left out, at the primary view.
+    pub risk_coverage: RiskCoverage,
+    /// Why the model could not judge records, most frequent first.
+    pub abstentions: Vec<AbstentionCount>,
     /// All records.
     pub overall: Group,
     /// By programming language, most records first.
@@ -49,14 +55,27 @@ pub struct Report {
 }
 
 /// How many records there were.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Records {
     /// With a label and a score.
     pub judged: usize,
+    /// With a label, but such that the model says it cannot judge them; left out of all measures.
+    pub abstained: usize,
+    /// Share of the labelled records that could be scored which the model judged.
+    pub coverage: f64,
     /// Without a label; left out.
     pub unlabelled: usize,
     /// That could not be read or scored; left out.
     pub failed: usize,
+}
+
+/// A reason to abstain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AbstentionCount {
+    /// For programs, such as `prose`.
+    pub code: String,
+    /// Records with it.
+    pub n: usize,
 }
 
 /// The probabilities at one prior.
@@ -188,12 +207,15 @@ impl View {
 pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, Views), EvalError> {
     let judged: Vec<&Judged> = judgement.judged().collect();
     if judged.is_empty() {
-        let first = judgement.failures().next();
+        let failed = judgement.failures().next();
+        let failed = failed.map(|f| format!(": line {}: {}", f.line, f.message));
+        let abstained = || {
+            let first = judgement.abstained().next()?;
+            Some(format!(": {}: cannot judge: {}", first.id, first.reason))
+        };
         return Err(EvalError::NothingToJudge {
             path: args.data.clone(),
-            first: first.map_or(String::new(), |f| {
-                format!(": line {}: {}", f.line, f.message)
-            }),
+            first: failed.or_else(abstained).unwrap_or_default(),
         });
     }
     let views = Views::new(judgement, args.prior)?;
@@ -244,12 +266,15 @@ pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, V
         by(|judged| &judged.source),
         by(|judged| &judged.policy),
     );
+    let abstained = judgement.abstained().count();
     let report = Report {
         schema: 1,
         model: judgement.model.clone(),
         data: args.data.clone(),
         records: Records {
             judged: judged.len(),
+            abstained,
+            coverage: judged.len() as f64 / (judged.len() + abstained) as f64,
             unlabelled: judgement.unlabelled,
             failed: judgement.failures().count(),
         },
@@ -261,6 +286,8 @@ pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, V
             let tasks = contenders(&judged);
             rm_curve(&tasks, args.resamples, args.seed)
         }),
+        risk_coverage: risk_coverage(&observations, views.primary(), settings),
+        abstentions: abstentions(judgement),
         overall,
         by_language,
         by_source,
@@ -268,6 +295,23 @@ pub(super) fn build(args: &EvalArgs, judgement: &Judgement) -> Result<(Report, V
         failures: judgement.failures().take(FAILURES_SHOWN).cloned().collect(),
     };
     Ok((report, views))
+}
+
+/// Why records were not judged, most frequent first.
+fn abstentions(judgement: &Judgement) -> Vec<AbstentionCount> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for abstained in judgement.abstained() {
+        *counts.entry(&abstained.code).or_default() += 1;
+    }
+    let counts = counts.into_iter();
+    let mut counts: Vec<AbstentionCount> = counts
+        .map(|(code, n)| AbstentionCount {
+            code: code.to_owned(),
+            n,
+        })
+        .collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.n));
+    counts
 }
 
 /// The candidates of each task, in the order of the tasks' names.

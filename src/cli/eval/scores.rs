@@ -49,7 +49,7 @@ impl FileScores {
     }
 
     pub(super) fn score(&mut self, record: &Record) -> Result<Scored, ScoreError> {
-        let missing = || ScoreError {
+        let missing = || ScoreError::Failed {
             code: "missing-score".to_owned(),
             message: format!("the file of scores has none for `{}`", record.id),
         };
@@ -61,9 +61,15 @@ impl FileScores {
 /// A score, or the error that stands in its place; the outer error is a line that has neither.
 fn score(object: &Map<String, Value>) -> Result<Result<Scored, ScoreError>, String> {
     if let Some(Value::Object(error)) = object.get("error") {
-        return Ok(Err(ScoreError {
+        return Ok(Err(ScoreError::Failed {
             code: text(error, "code").unwrap_or_else(|| "not-scored".to_owned()),
             message: text(error, "message").unwrap_or_else(|| "not scored".to_owned()),
+        }));
+    }
+    if let Some(Value::Object(abstained)) = object.get("abstained") {
+        return Ok(Err(ScoreError::Abstained {
+            code: text(abstained, "code").unwrap_or_else(|| "not-stated".to_owned()),
+            reason: text(abstained, "reason").unwrap_or_else(|| "not stated".to_owned()),
         }));
     }
     let probability = object.get("probability").and_then(Value::as_f64);

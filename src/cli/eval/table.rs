@@ -1,6 +1,6 @@
 //! A report as aligned text. What cannot be computed is a dash.
 
-use super::report::{Group, Report};
+use super::report::{Group, Report, View};
 use crate::calibration::metrics::{Calibrated, Estimate, Evaluation, Floor, Selection};
 use crate::ranking::{Curve, RmCurve};
 use std::io::{self, Write};
@@ -29,6 +29,19 @@ pub(super) fn write(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     if records.unlabelled > 0 {
         writeln!(out, "left out: {} without a label", records.unlabelled)?;
     }
+    if records.abstained > 0 {
+        let reasons = report.abstentions.iter();
+        let reasons: Vec<String> = reasons
+            .map(|reason| format!("{} {}", reason.code, reason.n))
+            .collect();
+        writeln!(
+            out,
+            "left out: {} that the model cannot judge ({}); coverage {:.1}%",
+            records.abstained,
+            reasons.join(", "),
+            100.0 * records.coverage
+        )?;
+    }
     if records.failed > 0 {
         writeln!(out, "left out: {} that could not be judged", records.failed)?;
         for failure in &report.failures {
@@ -48,6 +61,7 @@ pub(super) fn write(out: &mut dyn Write, report: &Report) -> io::Result<()> {
             rm_curve(out, curve)?;
         }
         calibration(out, report, measures)?;
+        risk_coverage(out, report)?;
     } else {
         writeln!(out, "\ntoo few records to measure anything")?;
     }
@@ -157,6 +171,22 @@ fn calibration(out: &mut dyn Write, report: &Report, measures: &Evaluation) -> i
         table.write(out)?;
     }
     Ok(())
+}
+
+fn risk_coverage(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let curve = &report.risk_coverage;
+    let label = report.views.get(report.primary_view).map(View::label);
+    let heading = format!("most certain, {}", label.unwrap_or_default());
+    let mut table = Table::new(&[&heading, "on the wrong side of one half", "from one half"]);
+    for at in curve.at.iter().skip(1).step_by(2) {
+        let distance = at.distance.map_or("-".to_owned(), number);
+        let share = format!("{:.0}% of records", 100.0 * at.coverage);
+        table.row([share, show(at.risk), distance]);
+    }
+    table.row(["AURC".to_owned(), show(curve.aurc), String::new()]);
+    let best = curve.best_aurc.map_or("-".to_owned(), number);
+    table.row(["AURC, best possible".to_owned(), best, String::new()]);
+    table.write(out)
 }
 
 fn groups(out: &mut dyn Write, title: &str, groups: &[Group], view: usize) -> io::Result<()> {

@@ -1,9 +1,10 @@
 //! Reports made by hand, for the tests of the output formats.
 
-use super::{FileOutcome, FileReport, Frame, Report, ScoredFile};
+use super::{FileOutcome, FileReport, Frame, Report};
 use crate::calibration::{Logit, Probability};
 use crate::change::{FileChange, FileStatus, Hunk, Line, LineKind, LineRange};
-use crate::scoring::{Score, Verdict};
+use crate::scoring::{Abstention, Opinion, Score, Verdict};
+use crate::syntax::{Code, Flaw};
 
 pub(in crate::cli) fn p(value: f64) -> Probability {
     Probability::new(value).unwrap()
@@ -20,11 +21,11 @@ pub(in crate::cli) fn frame() -> Frame {
     }
 }
 
-fn score(value: f64) -> Score {
-    Score {
+fn score(value: f64) -> Opinion {
+    Opinion::Score(Score {
         probability: p(value),
         logit: Logit::new(0.0).unwrap(),
-    }
+    })
 }
 
 pub(in crate::cli) fn hunk(start: u32, lines: &[(LineKind, &str)]) -> Hunk {
@@ -43,9 +44,26 @@ pub(in crate::cli) fn scored(hunks: Vec<(Hunk, f64)>, probability: f64) -> FileO
 }
 
 fn scored_as(status: FileStatus, hunks: Vec<(Hunk, f64)>, probability: f64) -> FileOutcome {
+    let said = hunks.iter().map(|(_, p)| score(*p)).collect();
+    outcome(status, hunks, score(probability), said)
+}
+
+/// What the model cannot judge.
+pub(in crate::cli) fn abstained(why: Abstention) -> FileOutcome {
+    let hunks = vec![(hunk(1, &[(LineKind::Added, "x")]), 0.5)];
+    let said = Opinion::Abstention(why);
+    outcome(FileStatus::Modified, hunks, said.clone(), vec![said])
+}
+
+fn outcome(
+    status: FileStatus,
+    hunks: Vec<(Hunk, f64)>,
+    patch: Opinion,
+    said: Vec<Opinion>,
+) -> FileOutcome {
     let verdict = Verdict {
-        patch: score(probability),
-        hunks: hunks.iter().map(|(_, p)| score(*p)).collect(),
+        patch,
+        hunks: said,
         tokens: 10,
         suspects: vec![],
         truncated: false,
@@ -59,11 +77,24 @@ fn scored_as(status: FileStatus, hunks: Vec<(Hunk, f64)>, probability: f64) -> F
         status,
         hunks: hunks.into_iter().map(|(hunk, _)| hunk).collect(),
     };
-    FileOutcome::Scored(ScoredFile::new(&change, &verdict, Some(100), p(0.35)))
+    FileOutcome::of(&change, &verdict, Some(100), p(0.35))
+}
+
+fn flaw(code: Code, line: u32) -> Flaw {
+    Flaw {
+        code,
+        severity: code.severity(),
+        line,
+        message: format!("100% {code}"),
+    }
 }
 
 pub(in crate::cli) fn report_of(files: Vec<(&str, FileOutcome)>) -> Report {
     let files = files.into_iter().map(|(path, outcome)| FileReport {
+        checks: match path {
+            "whole.rs" => vec![flaw(Code::Syntax, 7), flaw(Code::DebugStatement, 9)],
+            _ => vec![],
+        },
         path: path.into(),
         outcome,
     });
@@ -103,6 +134,7 @@ pub(in crate::cli) fn report() -> Report {
                 reason: "lock file".into(),
             },
         ),
+        ("notes.md", abstained(Abstention::Prose)),
         (
             "mode.sh",
             FileOutcome::Unchanged {

@@ -135,6 +135,7 @@ impl RewardModel for GenerativeVerifier {
             suspects: Vec::new(),
             tokens: laid.shared.len() + laid.questions.iter().map(Vec::len).sum::<usize>(),
             truncated: laid.truncated,
+            read: laid.read,
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: as for the other kind, a [`Manifest`] names only plain files within its folder.
 
 use super::super::manifest::{FileEntry, Refusal, check_hash, check_name, parse, require, within};
+use crate::calibration::Probability;
 use serde::{Deserialize, Serialize};
 
 /// The kind, as `bundle.json` states it.
@@ -35,7 +36,11 @@ pub(in crate::model) struct Manifest {
     pub(super) context: usize,
     pub(in crate::model) calibration: String,
     pub(in crate::model) calibration_sha256: String,
+    #[serde(default)]
     pub(in crate::model) languages: Vec<String>,
+    /// Share of the patch that must have been read for a score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::model) min_read: Option<Probability>,
 }
 
 /// The tokens that are compared.
@@ -84,6 +89,7 @@ impl Manifest {
             calibration: parts.calibration.file,
             calibration_sha256: parts.calibration.sha256,
             languages: Vec::new(),
+            min_read: None,
         }
     }
 

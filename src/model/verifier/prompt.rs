@@ -9,6 +9,7 @@
 
 use super::super::render::HUNK_MARKER;
 use super::super::reward::ModelError;
+use crate::calibration::Probability;
 use crate::change::{FileChange, FileStatus, Hunk, LineKind, Patch};
 use tokenizers::Tokenizer;
 
@@ -179,6 +180,8 @@ pub(super) struct Laid {
     pub(super) questions: Vec<Vec<u32>>,
     /// Whether something had to be left out.
     pub(super) truncated: bool,
+    /// Share of the patch's tokens that the questions share.
+    pub(super) read: Probability,
 }
 
 impl Prompt {
@@ -275,7 +278,9 @@ impl Prompt {
         }
         let longest = hunks.iter().map(Vec::len).max().unwrap_or(0);
         let left = free.saturating_sub(task.len() + longest);
-        let patch = cut(encode(&texts)?, left);
+        let whole = encode(&texts)?;
+        let length = whole.len();
+        let patch = cut(whole, left);
         let shared = fill(&self.shared, &task, &patch, &[]);
         let mut questions = vec![fill(&self.patch, &[], &[], &[])];
         questions.extend(hunks.iter().map(|hunk| fill(&self.hunk, &[], &[], hunk)));
@@ -283,6 +288,7 @@ impl Prompt {
             shared,
             questions,
             truncated,
+            read: share(patch.len(), length),
         })
     }
 
@@ -304,6 +310,11 @@ fn encode(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>, String> {
 /// From now on the tokenizer reads control tokens in a text as plain text.
 pub(super) fn plain_from_now(tokenizer: &mut Tokenizer) {
     tokenizer.set_encode_special_tokens(true);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn share(part: usize, whole: usize) -> Probability {
+    Probability::new(part as f64 / whole.max(1) as f64).unwrap_or(Probability::HALF)
 }
 
 fn split(text: &str, tokenizer: &Tokenizer) -> Result<Vec<Piece>, String> {

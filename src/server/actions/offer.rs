@@ -106,7 +106,8 @@ fn deeds(
         let edit = workspace_edit(document, edits, abilities.versioned_edits);
         deeds.push(("Revert hunk to base", "diffidence.revert", Deed::Edit(edit)));
     }
-    if matches!(changed.score, Scoring::Done(_)) {
+    // What has no score cannot be calibrated by a mark.
+    if matches!(&changed.score, Scoring::Done(verdict) if verdict.patch.score().is_some()) {
         let hunk = Some(id);
         let (correct, wrong) = (Label::Correct, Label::Wrong);
         for (title, label, hunk) in [
@@ -138,8 +139,8 @@ fn is_low(document: &Document, changed: &Changed, index: usize, judge: &Judge) -
         return false;
     };
     let verdict = judge.judge_again(verdict, document.config.prior);
-    verdict.hunks.get(index).is_some_and(|score| {
-        score.probability < document.config.min_score && !document.reviewed.is_ignored(index)
+    verdict.hunks.get(index).is_some_and(|opinion| {
+        opinion.is_below(document.config.min_score) && !document.reviewed.is_ignored(index)
     })
 }
 

@@ -7,6 +7,7 @@ use super::looks::Urgency;
 use super::*;
 use crate::change::{Base, FileChange, LineKind, Patch};
 use crate::review::{EntryId, HunkId, Ignored, Label, Mark, Place, ReviewError, Scope, now};
+use crate::scoring::Opinion;
 use serde_json::json;
 use tower_lsp::lsp_types::CodeActionOrCommand;
 
@@ -167,7 +168,12 @@ impl Actor {
                 let verdict = self.judge.judge_again(verdict, config.prior);
                 let index = hunk.as_ref().map(find).transpose()?;
                 let score = index.and_then(|index| verdict.hunks.get(index));
-                let score = score.unwrap_or(&verdict.patch);
+                let score = match score.unwrap_or(&verdict.patch) {
+                    Opinion::Score(score) => *score,
+                    Opinion::Abstention(why) => {
+                        return Err(format!("there is no score to mark: cannot judge: {why}"));
+                    }
+                };
                 let whole = || {
                     Patch {
                         files: vec![change.clone()],

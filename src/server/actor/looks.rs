@@ -201,6 +201,7 @@ impl Actor {
             tasks: self.tasks.clone(),
             engine,
             reviews: Arc::clone(&self.reviews),
+            checker: Arc::clone(&self.checker),
         };
         let config = self.config.clone();
         let events = self.events.clone();
@@ -250,6 +251,7 @@ impl Actor {
             document.unsaved = look.unsaved || !is_current;
             let request = document.see(look.sight, job);
             document.reviewed = look.reviewed;
+            document.flaws = look.flaws;
             let is_waiting = document.is_waiting();
             if let EngineSlot::Running(engine) = &self.engine {
                 match request {

@@ -19,7 +19,7 @@ impl Actor {
             return;
         }
         changed.score = match result {
-            Ok(verdict) => Scoring::Done(verdict),
+            Ok(verdict) => Scoring::Done(Box::new(verdict)),
             Err(ScoreError::Stopped) => return,
             Err(error) => Scoring::Failed(error.to_string()),
         };

@@ -241,7 +241,7 @@ impl Actor {
                 Standing::Changed(changed) if changed.change == *change => {
                     Some(match &changed.score {
                         Scoring::Waiting(_) => Known::Waiting,
-                        Scoring::Done(verdict) => Known::Done(verdict.clone()),
+                        Scoring::Done(verdict) => Known::Done(Verdict::clone(verdict)),
                         Scoring::Failed(reason) => Known::Failed(reason.clone()),
                         Scoring::Cancelled { .. } => Known::Failed("cancelled".into()),
                     })

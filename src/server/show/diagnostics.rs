@@ -1,9 +1,11 @@
-//! Diagnostics: one for each hunk that scores below the threshold, on changed lines only.
+//! Diagnostics: what the text shows by itself, and one for each hunk that scores below the threshold,
+//! on changed lines only.
 
 use super::super::document::{Document, Scoring, Standing};
 use super::super::text::{Encoding, GitLines, position_of};
 use super::runs::changed_runs;
 use crate::scoring::{HELP, Judge};
+use crate::syntax::{Flaw, Severity};
 use tower_lsp::lsp_types::{
     CodeDescription, Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location,
     NumberOrString, Range, Url,
@@ -32,13 +34,14 @@ pub(in crate::server) fn diagnostics(
     let Standing::Changed(changed) = &document.standing else {
         return Some(Vec::new());
     };
+    let mut diagnostics = flaws(document, encoding);
     let verdict = match &changed.score {
         Scoring::Waiting(_) => return None,
-        Scoring::Failed(_) | Scoring::Cancelled { .. } => return Some(Vec::new()),
+        Scoring::Failed(_) | Scoring::Cancelled { .. } => return Some(diagnostics),
         Scoring::Done(verdict) => judge.judge_again(verdict, document.config.prior),
     };
     if !document.config.diagnostics {
-        return Some(Vec::new());
+        return Some(diagnostics);
     }
     let min_score = document.config.min_score;
     let lines = GitLines(&document.text);
@@ -57,9 +60,9 @@ pub(in crate::server) fn diagnostics(
         .zip(&verdict.hunks)
         .enumerate()
         .filter(|(index, _)| !document.reviewed.is_ignored(*index))
-        .map(|(_, scored)| scored)
+        .filter_map(|(_, (hunk, opinion))| Some((hunk, opinion.score()?)))
         .filter(|(_, score)| score.probability < min_score);
-    let diagnostics = low.map(|(hunk, score)| {
+    diagnostics.extend(low.map(|(hunk, score)| {
         let mut ranges = changed_runs(hunk, line_count).into_iter().map(range);
         let probability = score.probability;
         let severity = if probability.get() < min_score.get() / 2.0 {
@@ -86,6 +89,33 @@ pub(in crate::server) fn diagnostics(
                 .filter(|others| !others.is_empty()),
             ..Diagnostic::default()
         }
-    });
-    Some(diagnostics.collect())
+    }));
+    Some(diagnostics)
+}
+
+/// What the text shows by itself, each on the whole of its line but for the indentation.
+fn flaws(document: &Document, encoding: Encoding) -> Vec<Diagnostic> {
+    let lines = GitLines(&document.text);
+    let diagnostic = |flaw: &Flaw| {
+        let bytes = lines.bytes(flaw.line, flaw.line);
+        let text = document.text.get(bytes.clone()).unwrap_or_default();
+        let indent = text.len() - text.trim_start().len();
+        let range = Range {
+            start: position_of(&document.text, bytes.start + indent, encoding),
+            end: position_of(&document.text, bytes.end, encoding),
+        };
+        Diagnostic {
+            range,
+            severity: Some(match flaw.severity {
+                Severity::Error => DiagnosticSeverity::ERROR,
+                Severity::Warning => DiagnosticSeverity::WARNING,
+                Severity::Hint => DiagnosticSeverity::HINT,
+            }),
+            code: Some(NumberOrString::String(flaw.code.to_string())),
+            source: Some(SOURCE.into()),
+            message: flaw.message.clone(),
+            ..Diagnostic::default()
+        }
+    };
+    document.flaws.iter().map(diagnostic).collect()
 }

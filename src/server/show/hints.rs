@@ -53,12 +53,12 @@ pub(in crate::server) fn hints(
     let lines = GitLines(&document.text);
     let count = lines.count();
     let scored = changed.change.hunks.iter().zip(&verdict.hunks).enumerate();
-    let hints = scored.filter_map(|(index, (hunk, score))| {
+    let hints = scored.filter_map(|(index, (hunk, opinion))| {
         let (first, _) = *changed_runs(hunk, count).first()?;
         let end = lines.bytes(first, first).end;
         Some(Hint {
             position: position_of(&document.text, end, encoding),
-            probability: score.probability,
+            probability: opinion.probability()?,
             is_ignored: document.reviewed.is_ignored(index),
         })
     });

@@ -6,7 +6,7 @@ use super::runs::changed_runs;
 use super::suspects::suspects;
 use crate::calibration::{Calibration, Probability};
 use crate::change::Base;
-use crate::scoring::{Judge, Score};
+use crate::scoring::{Judge, Opinion, Score};
 use tower_lsp::lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind, Position, Range};
 
 /// The hover at `position`, if that is on a changed line of a scored document.
@@ -31,23 +31,34 @@ pub(in crate::server) fn hover(
     let line_count = lines.count();
     let line = lines.at(offset_of(&document.text, position, encoding));
     let mut hunks = changed.change.hunks.iter().zip(&verdict.hunks).enumerate();
-    let (index, hunk, run, score) = hunks.find_map(|(index, (hunk, score))| {
+    let (index, hunk, run, opinion) = hunks.find_map(|(index, (hunk, opinion))| {
         let runs = changed_runs(hunk, line_count);
         let run = runs
             .into_iter()
             .find(|(first, last)| (*first..=*last).contains(&line))?;
-        Some((index, hunk, run, score))
+        Some((index, hunk, run, opinion))
     })?;
     let bold = if markdown { "**" } else { "" };
-    let mut paragraphs = vec![format!(
-        "{bold}{} likely correct{bold} (this hunk), {} (all of this file's changes)",
-        score.probability, verdict.patch.probability,
-    )];
-    let probability = score.probability;
-    if probability < Probability::HALF || probability < document.config.min_score {
-        paragraphs.extend(suspects(hunk, verdict.suspects_of(index), markdown));
-    }
-    paragraphs.extend(experience(judge.calibration(), *score));
+    let mut paragraphs = match opinion {
+        Opinion::Score(score) => {
+            let whole = verdict
+                .patch
+                .probability()
+                .map_or_else(String::new, |whole| {
+                    format!(", {whole} (all of this file's changes)")
+                });
+            let probability = score.probability;
+            let mut paragraphs = vec![format!(
+                "{bold}{probability} likely correct{bold} (this hunk){whole}"
+            )];
+            if probability < Probability::HALF || probability < document.config.min_score {
+                paragraphs.extend(suspects(hunk, verdict.suspects_of(index), markdown));
+            }
+            paragraphs.extend(experience(judge.calibration(), *score));
+            paragraphs
+        }
+        Opinion::Abstention(why) => vec![format!("{bold}Cannot judge{bold}: {why}")],
+    };
     let origin = if verdict.cached {
         "remembered"
     } else {

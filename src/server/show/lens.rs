@@ -3,7 +3,7 @@
 use super::super::backend::SHOW_FILE;
 use super::super::document::{Document, Scoring, Standing};
 use crate::change::Base;
-use crate::scoring::{Judge, Score, hunks_to_check};
+use crate::scoring::{Judge, Opinion, hunks_to_check};
 use tower_lsp::lsp_types::{CodeLens, Command, Position, Range};
 
 /// What the lens says; `None` if the document has nothing to say.
@@ -20,10 +20,14 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
         Scoring::Failed(reason) => format!("cannot score: {reason}"),
         Scoring::Done(verdict) => {
             let verdict = judge.judge_again(verdict, document.config.prior);
+            let probability = match &verdict.patch {
+                Opinion::Score(score) => score.probability,
+                Opinion::Abstention(why) => return Some(format!("cannot judge: {why}")),
+            };
             let unsaved = if document.unsaved { " · unsaved" } else { "" };
             let min_score = document.config.min_score;
-            let is_low = |(index, score): &(usize, &Score)| {
-                score.probability < min_score && !document.reviewed.is_ignored(*index)
+            let is_low = |(index, opinion): &(usize, &Opinion)| {
+                opinion.is_below(min_score) && !document.reviewed.is_ignored(*index)
             };
             let low = verdict.hunks.iter().enumerate().filter(is_low).count();
             let base = match Base::parse(&document.config.base) {
@@ -46,8 +50,7 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
                 n => format!(" · {n} ignored"),
             };
             format!(
-                "{} likely correct{uncalibrated} · {to_check}{ignored}{base}{task}{unsaved}",
-                verdict.patch.probability
+                "{probability} likely correct{uncalibrated} · {to_check}{ignored}{base}{task}{unsaved}"
             )
         }
     })

@@ -50,12 +50,14 @@ test('entries of the list', function()
     scored = 2,
     waiting = 1,
     postponed = 0,
+    abstained = 1,
     skipped = 1,
     files = {
       file('a', 'scored', { hunk('1', 3, 0.9), hunk('2', 8, 0.123, { low = true }) }),
       file('b%20c', 'scored', { hunk('3', 0, 0.2, { low = true, ignored = true }) }, { status = 'deleted' }),
       file('d', 'waiting', { hunk('4', 1) }),
       file('e', 'skipped', {}, { reason = 'lock file' }),
+      file('f', 'abstained', { hunk('5', 1) }, { reason = 'prose' }),
     },
   }
   local lines = vim.tbl_map(function(entry)
@@ -66,11 +68,12 @@ test('entries of the list', function()
     '/r/b c:1 0| 20%  +1 -0 (ignored)  x',
     '/r/a:4 1| 90%  +1 -0  x',
     '/r/d:2 1|waits  +1 -0  x',
+    '/r/f:2 1|cannot judge  +1 -0  x',
     '/r/e:1 0|not scored: lock file',
   })
   h.equal(
     changes.title(answer),
-    'Diffidence: 4 hunks, 1 low, against HEAD (1234567) · with task · 1 file still to score · 1 file skipped'
+    'Diffidence: 5 hunks, 1 low, against HEAD (1234567) · with task · 1 file still to score · 1 file cannot be judged · 1 file skipped'
   )
 end)
 

@@ -16,7 +16,7 @@ local M = {}
 ---@field uri string
 ---@field path string
 ---@field status? string
----@field state 'scored'|'waiting'|'postponed'|'skipped'|'failed'
+---@field state 'scored'|'waiting'|'postponed'|'abstained'|'skipped'|'failed'
 ---@field reason? string
 ---@field probability? number
 ---@field hunks diffidence.Hunk[]
@@ -29,6 +29,7 @@ local M = {}
 ---@field scored integer
 ---@field waiting integer
 ---@field postponed integer
+---@field abstained? integer
 ---@field skipped integer
 ---@field failed? integer
 ---@field files diffidence.File[]
@@ -37,7 +38,13 @@ local M = {}
 ---@field uri string
 ---@field id string
 
-local NO_SCORE = { waiting = 'waits', postponed = 'put off', failed = 'failed', skipped = 'not scored' }
+local NO_SCORE = {
+  waiting = 'waits',
+  postponed = 'put off',
+  abstained = 'cannot judge',
+  failed = 'failed',
+  skipped = 'not scored',
+}
 
 ---@param n integer
 ---@param noun string
@@ -123,6 +130,7 @@ function M.title(changes)
   for _, part in ipairs({
     { changes.waiting, 'still to score' },
     { changes.postponed, 'put off' },
+    { changes.abstained or 0, 'cannot be judged' },
     { changes.skipped, 'skipped' },
     { changes.failed or 0, 'failed' },
   }) do

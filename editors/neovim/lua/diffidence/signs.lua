@@ -17,7 +17,7 @@ local PRIORITY = 11
 ---@return vim.Diagnostic[]
 function M.diagnostics(buffer)
   local own = vim.tbl_filter(function(diagnostic)
-    return diagnostic.source == 'diffidence'
+    return diagnostic.source == 'diffidence' and diagnostic.code == 'low-score'
   end, vim.diagnostic.get(buffer))
   table.sort(own, function(a, b)
     return a.lnum < b.lnum

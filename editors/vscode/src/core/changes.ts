@@ -20,7 +20,7 @@ export interface Hunk {
   preview: string;
 }
 
-export type FileState = 'scored' | 'waiting' | 'postponed' | 'skipped' | 'failed';
+export type FileState = 'scored' | 'waiting' | 'postponed' | 'abstained' | 'skipped' | 'failed';
 
 export interface ChangedFile {
   uri: string;
@@ -29,7 +29,7 @@ export interface ChangedFile {
   /** `added`, `modified`, `deleted` or `renamed`; missing if it was not compared. */
   status?: string;
   state: FileState;
-  /** Why it is skipped, or what failed. */
+  /** Why it is skipped, what failed, or why the model cannot judge it. */
   reason?: string;
   probability?: number;
   hunks: Hunk[];
@@ -45,6 +45,8 @@ export interface Changes {
   waiting: number;
   /** Put off until `more` is asked for. */
   postponed: number;
+  /** What the model cannot judge. */
+  abstained: number;
   skipped: number;
   failed: number;
   files: ChangedFile[];

@@ -25,6 +25,8 @@ export function fileNote(file: ChangedFile): string {
       return 'scoring…';
     case 'postponed':
       return 'not scored yet';
+    case 'abstained':
+      return `cannot judge${because(file.reason)}`;
     case 'skipped':
       return `not scored${because(file.reason)}`;
     case 'failed':

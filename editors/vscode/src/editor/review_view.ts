@@ -202,7 +202,8 @@ function fileItem({ changes, file }: FileNode): vscode.TreeItem {
 }
 
 function hunkItem({ changes, file, hunk }: HunkNode): vscode.TreeItem {
-  const score = hunk.probability === undefined ? '…' : percent(hunk.probability);
+  const missing = file.state === 'abstained' ? '–' : '…';
+  const score = hunk.probability === undefined ? missing : percent(hunk.probability);
   const item = new vscode.TreeItem(`${score}  ${hunk.preview || '(blank lines)'}`);
   item.id = `${changes.root}\n${file.path}\n${hunk.id}\n${hunk.line}`;
   item.description = hunkNote(hunk);
