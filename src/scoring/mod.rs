@@ -14,4 +14,4 @@ pub mod verdict;
 pub use cache::Cache;
 pub use engine::{Engine, EngineOptions, EngineState, Loader, Rank, ScoreError, Slot};
 pub use key::CacheKey;
-pub use verdict::{HELP, Judge, Score, ScoreRequest, Verdict, hunks_to_check};
+pub use verdict::{HELP, Judge, Score, ScoreRequest, Unscorable, Verdict, hunks_to_check};
