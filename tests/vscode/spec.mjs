@@ -273,7 +273,7 @@ await check('mark wrong: stored, exported', async () => {
   const input = stage.page.locator('.quick-input-widget input').first();
   await eventually('dialog', () => input.inputValue(), (text) => text.endsWith('diffidence-marks.jsonl'));
   await input.fill(exported);
-  await stage.page.keyboard.press('Enter');
+  await stage.page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).click();
   await eventually('message', toasts, (text) => /Diffidence: .*marks of mine\.jsonl/.test(text));
   const lines = readFileSync(exported, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
   assert.deepEqual(lines.map(({ label }) => label).toSorted(), [0, 1]);

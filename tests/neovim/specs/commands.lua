@@ -88,6 +88,13 @@ test('list has the hunks of all files, open or not, the lowest first, and renews
     row = vim.api.nvim_buf_get_name(item.bufnr):find('b.txt', 1, true) and index or row
   end
   vim.api.nvim_win_set_cursor(0, { row, 0 })
+  local list = vim.api.nvim_get_current_win()
+  run('diff')
+  h.eventually('diff of the entry', '%+good 20\n%+bad 20', function()
+    return vim.bo.filetype == 'diff' and table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\n') or nil
+  end)
+  vim.cmd('normal q')
+  vim.api.nvim_set_current_win(list)
   run('ignore')
   h.eventually('ignored in the list', 'ignored', function()
     local texts = vim.tbl_map(function(item)
