@@ -2,8 +2,8 @@
 
 use super::{Ground, LeftOut, base_of};
 use crate::change::{
-    ChangeOptions, ChangeSet, ChangedFile, FileChange, FileStatus, Outcome, Patch, UnchangedReason,
-    text_in_commit,
+    ChangeError, ChangeOptions, ChangeSet, ChangedFile, FileChange, FileStatus, Outcome, Patch,
+    UnchangedReason, text_in_commit,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -76,7 +76,12 @@ impl Source {
                     buffers: ground.buffers.clone(),
                     ..options
                 };
-                let set = ChangeSet::of(&folder, &options).map_err(|error| error.to_string())?;
+                let set = ChangeSet::of(&folder, &options).map_err(|error| match error {
+                    ChangeError::UnknownBase { .. } => {
+                        format!("{} has no commit in common with HEAD", folder.display())
+                    }
+                    error => error.to_string(),
+                })?;
                 let root = set.root.clone();
                 self.of_changes(set, &root, &options)
             }
