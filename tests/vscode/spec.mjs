@@ -428,6 +428,75 @@ await check('files that are put off are scored on demand', async () => {
   stage.configure(TINY);
 });
 
+await check('candidates: compared, shown beside their base, applied or refused', async () => {
+  const task = new Repo(join(stage.folder, 'task'), { 'a.txt': numbered({}), 'b.txt': 'one\n' });
+  task.write('a.txt', numbered({ 5: 'a bad idea of a branch' }));
+  task.git('checkout', '-q', '-b', 'agent/bad');
+  task.commit();
+  task.git('checkout', '-q', 'main');
+  const patch = (name, changes) => {
+    task.write('a.txt', numbered(changes));
+    writeFileSync(join(stage.folder, name), task.git('diff'));
+    task.git('checkout', '-q', '.');
+    return join(stage.folder, name);
+  };
+  const good = patch('good one.patch', { 5: 'a fine idea', 6: 'and ünother' });
+  const poor = patch('bad one.patch', { 5: 'a bad idea' });
+  await stage.show(task.folder);
+  await stage.edit(task.path('a.txt'));
+  await eventuallyStatus(/no changes/);
+
+  // Chosen from what there is.
+  await palette('Diffidence: Compare Candidate Patches');
+  const list = stage.page.locator('.quick-input-list .monaco-list-row');
+  await eventually('choices', () => list.allTextContents(), (all) => all.some((text) => text.includes('agent/bad')));
+  assert.match((await list.allTextContents()).join('\n'), /Patch files…[^]*agent\/bad[^]*task.*what is changed here now/);
+  await list.filter({ hasText: 'agent/bad' }).click();
+  await list.filter({ hasText: 'what is changed here now' }).click();
+  await stage.page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).click();
+  await eventuallyTree(matches(/^Candidates1 ranked · 1 not/));
+  await eventuallyTree(matches(/1\. agent\/bad12%/));
+  await eventuallyTree(matches(/taskit changes nothing since [0-9a-f]{7}/));
+
+  // As from the explorer, with unsaved edits that stay.
+  await replace(task.path('a.txt'), 'line 1\n', 'mine, not saved\n');
+  const compare = (...files) =>
+    stage.inside(async (vscode, files) => {
+      const uris = files.map((file) => vscode.Uri.file(file));
+      await vscode.commands.executeCommand('diffidence.compareCandidates', uris[0], uris);
+    }, files);
+  await compare(poor, good);
+  await eventuallyTree(matches(/^Candidates2 ranked/));
+  await eventuallyTree(matches(/1\. good one\.patch87% · \d+% agreement/));
+  await eventuallyTree(matches(/2\. bad one\.patch12% · \d+% agreement/));
+  await stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: '1. good one.patch' }).click();
+  await eventuallyTree(matches(/^a\.txt87% · \+2 −2/));
+  await stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: '87% · +2 −2' }).click();
+  const sides = () =>
+    stage.inside(async (vscode) => {
+      const { input, label } = vscode.window.tabGroups.activeTabGroup.activeTab ?? {};
+      const read = async (uri) => uri && (await vscode.workspace.openTextDocument(uri)).getText();
+      return [label, await read(input?.original), await read(input?.modified)];
+    });
+  const [label, before, after] = await eventually('diff', sides, ([, , after]) => after !== undefined);
+  assert.match(label, /^a\.txt \([0-9a-f]{7} ↔ good one\.patch\)$/);
+  assert.deepEqual([before, after], [numbered({}), numbered({ 5: 'a fine idea', 6: 'and ünother' })]);
+  await stage.picture('candidates-tiny');
+  await clickAction('1. good one.patch', 'Apply This Candidate');
+  const made = numbered({ 0: 'mine, not saved', 5: 'a fine idea', 6: 'and ünother' });
+  await eventually('text', () => text(task.path('a.txt')), (now) => now === made);
+  await eventually('message', toasts, (text) => /made the changes of good one\.patch in 1 file\. Nothing is saved yet/.test(text));
+  assert.equal(task.read('a.txt'), numbered({}));
+  await stage.command('notifications.clearAll');
+  await clickAction('2. bad one.patch', 'Apply This Candidate');
+  await eventually('message', toasts, (text) => /bad one\.patch cannot be applied: a\.txt: hunk 1 does not fit/.test(text));
+  assert.equal(await text(task.path('a.txt')), made);
+  await stage.command('notifications.clearAll');
+  await clickAction('Candidates', 'Close Comparison');
+  await eventuallyTree((rows) => !matches(/^Candidates/)(rows));
+  await save();
+});
+
 await check('the walkthrough', async () => {
   await stage.command('workbench.action.openWalkthrough', 'diffidence.diffidence#start', false);
   const steps = () => stage.texts('.getting-started .step-title');
