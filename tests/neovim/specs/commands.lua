@@ -29,7 +29,7 @@ test('completion', function()
   end
   h.equal(
     complete('Diffidence '),
-    'base diff doctor ignore list log mark next prev rescore restart revert review task toggle unignore'
+    'apply base compare diff doctor ignore list log mark next prev rescore restart revert review task toggle unignore'
   )
   h.equal(complete('Diffidence re'), 'rescore restart revert review')
   h.equal(complete('Diffidence mark '), 'correct wrong')
@@ -40,7 +40,7 @@ test('completion', function()
   h.equal(complete('Diffidence base '), 'head index main merge-base:main')
   h.equal(complete('Diffidence base mer'), 'merge-base:main')
   run('nonsense')
-  h.is_told('no subcommand `nonsense`; there are base, diff')
+  h.is_told('no subcommand `nonsense`; there are apply, base, compare, diff')
 end)
 
 test('next and prev go around the low-scoring hunks', function()
