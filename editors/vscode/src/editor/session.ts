@@ -89,7 +89,10 @@ export class Session implements vscode.Disposable {
     if (client?.isRunning() !== true) {
       return Promise.reject(new Error('Diffidence is not running.'));
     }
-    return client.sendRequest<T>(method, params, token);
+    // A token that is undefined would be sent as a parameter.
+    return token === undefined
+      ? client.sendRequest<T>(method, params)
+      : client.sendRequest<T>(method, params, token);
   }
 
   /** Runs a command of the server. */
