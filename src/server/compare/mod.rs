@@ -8,13 +8,13 @@
 
 mod applying;
 mod candidate;
+mod messages;
 
 pub(super) use applying::{OpenText, edit};
-pub(super) use candidate::{Seen, Source};
+pub(super) use messages::{Ask, AskApply, AskComparison, AskFile};
 
 use super::event::{Generation, Reply};
-use super::tasks::{Place, Tasks};
-use crate::calibration::Probability;
+use super::tasks::Tasks;
 use crate::change::{
     Base, ChangeError, FileChange, LineKind, OtherWork, Patch, apply, head_commit, other_work,
     repository_root, text_in_commit,
@@ -22,149 +22,15 @@ use crate::change::{
 use crate::config::Config;
 use crate::ranking::{self, Candidate, Failed, Lineup};
 use crate::scoring::{Judge, ScoreRequest, Slot, Verdict};
-use serde::{Deserialize, Serialize};
+use candidate::{Seen, Source};
+use messages::{CandidateFile, Choices, Compared, ComparedFile, Comparison, LeftOut, Refused};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// Where an answer about candidates goes.
 pub(super) type AnswerReply = Reply<Result<Value, String>>;
-
-/// What can be asked about candidates. Each is a request, and a command with the same parameters.
-#[derive(Debug, Clone)]
-pub(super) enum Ask {
-    /// `diffidence/candidates`: what there is to compare.
-    Candidates(Place),
-    /// `diffidence/compare`: how candidates rank.
-    Compare(AskComparison),
-    /// `diffidence/candidateFile`: one file of a candidate.
-    File(AskFile),
-    /// `diffidence/applyCandidate`: makes the candidate's changes in the editor.
-    Apply(AskApply),
-}
-
-/// Parameters of `diffidence/compare`.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct AskComparison {
-    #[serde(flatten)]
-    pub(super) place: Place,
-    /// What the candidates are for; if it is not told, what the changes of the repository are for.
-    #[serde(default)]
-    pub(super) task: Option<String>,
-    pub(super) candidates: Vec<Source>,
-}
-
-/// Parameters of `diffidence/candidateFile`.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct AskFile {
-    #[serde(flatten)]
-    place: Place,
-    candidate: Source,
-    /// One of the paths that the comparison names.
-    path: String,
-}
-
-/// Parameters of `diffidence/applyCandidate`.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct AskApply {
-    #[serde(flatten)]
-    place: Place,
-    candidate: Source,
-    /// As the comparison has it. Without it the candidate is applied as it is now.
-    #[serde(default)]
-    digest: Option<String>,
-}
-
-/// Answer of `diffidence/candidates`.
-#[derive(Debug, Serialize)]
-struct Choices {
-    root: PathBuf,
-    branches: Vec<String>,
-    worktrees: Vec<PathBuf>,
-}
-
-/// Answer of `diffidence/compare`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Comparison {
-    /// Top of the work tree.
-    root: PathBuf,
-    /// The commit that HEAD is at, abbreviated.
-    head: Option<String>,
-    /// Whether the model was told what the candidates are for.
-    with_task: bool,
-    /// Best first.
-    candidates: Vec<Compared>,
-    /// What separates the first from the second, if there are two.
-    first_against_second: Option<Vec<String>>,
-    failed: Vec<Refused>,
-    /// Name and version.
-    model: Option<String>,
-    /// All of it for people, as `diffidence rank` prints it.
-    text: String,
-}
-
-/// A candidate of a [`Comparison`] at its place.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Compared {
-    #[serde(flatten)]
-    place: ranking::Place,
-    candidate: Source,
-    /// Known again by it when it is to be applied.
-    digest: String,
-    /// The commit that it is compared with, abbreviated.
-    base: Option<String>,
-    files: Vec<ComparedFile>,
-    /// Files that no score counts, with the reason.
-    skipped: Vec<LeftOut>,
-}
-
-/// A file that a candidate changes.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ComparedFile {
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_path: Option<String>,
-    status: String,
-    added: usize,
-    removed: usize,
-    /// The lowest score of its hunks.
-    probability: Option<Probability>,
-}
-
-/// A file that is not scored, or not applied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct LeftOut {
-    pub(super) path: String,
-    pub(super) reason: String,
-}
-
-/// A candidate without a place.
-#[derive(Debug, Serialize)]
-struct Refused {
-    #[serde(flatten)]
-    failed: Failed,
-    candidate: Source,
-}
-
-/// Answer of `diffidence/candidateFile`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CandidateFile {
-    /// The unified diff of the file.
-    diff: String,
-    /// The commit that the texts are of, abbreviated.
-    base: Option<String>,
-    /// The text in that commit; none for a new file.
-    before: Option<String>,
-    /// The text as the candidate has it; none for a deleted file, and where the diff does not fit.
-    after: Option<String>,
-    /// Why there is no text although there should be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
 
 /// What reading candidates needs.
 #[derive(Clone)]
@@ -201,18 +67,6 @@ impl Question {
             buffers: self.buffers,
             tasks: self.tasks,
         })
-    }
-}
-
-impl Ask {
-    /// The repository that is meant.
-    pub(super) fn place(&self) -> &Place {
-        match self {
-            Self::Candidates(place) => place,
-            Self::Compare(ask) => &ask.place,
-            Self::File(ask) => &ask.place,
-            Self::Apply(ask) => &ask.place,
-        }
     }
 }
 
