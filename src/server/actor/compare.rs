@@ -26,12 +26,12 @@ impl Actor {
             Ok(path) => path,
             Err(problem) => return drop(reply.send(Err(problem))),
         };
-        let unsaved = self.documents.iter().filter(|(_, doc)| doc.unsaved);
+        let documents = self.documents.iter();
         let question = Question {
             path,
             config: self.config.clone(),
             tasks: self.tasks.clone(),
-            buffers: unsaved
+            buffers: documents
                 .map(|(path, doc)| (path.clone(), doc.text.clone()))
                 .collect(),
         };
@@ -50,6 +50,11 @@ impl Actor {
                     let edit = blocking(move || {
                         let ground = question.ground()?;
                         let seen = ask.read(&ground)?;
+                        // The client may have come by a symbolic link.
+                        let open = open
+                            .into_iter()
+                            .map(|(path, text)| (path.canonicalize().unwrap_or(path), text));
+                        let open = open.collect();
                         edit(&seen, &ground.root, &open, abilities.encoding)
                     });
                     let done = match edit.await {
@@ -72,7 +77,6 @@ impl Actor {
                 uri: doc.uri.clone(),
                 version: doc.version,
                 text: doc.text.clone(),
-                unsaved: doc.unsaved,
             };
             (path.clone(), text)
         };

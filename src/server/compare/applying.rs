@@ -21,6 +21,9 @@ use tower_lsp::lsp_types::{
 /// Time to find out which lines of a file an edit must name; then it names more than it must.
 const DIFF_TIME: Duration = Duration::from_secs(1);
 
+/// Editors take a byte order mark out of the text.
+const BOM: char = '\u{feff}';
+
 /// Reasons that are told; more say nothing more.
 const MAX_REASONS: usize = 5;
 
@@ -31,7 +34,6 @@ pub(in crate::server) struct OpenText {
     pub(in crate::server) uri: Url,
     pub(in crate::server) version: i32,
     pub(in crate::server) text: String,
-    pub(in crate::server) unsaved: bool,
 }
 
 /// What edits are made for.
@@ -46,7 +48,6 @@ struct Present {
     uri: Url,
     version: Option<i32>,
     text: String,
-    unsaved: bool,
 }
 
 /// The edit, and the files that it changes. Reads files that are not open.
@@ -201,25 +202,24 @@ impl Desk<'_> {
                 uri: open.uri.clone(),
                 version: Some(open.version),
                 text: open.text.clone(),
-                unsaved: open.unsaved,
             }));
         }
-        match std::fs::read(place) {
-            Ok(bytes) => Ok(Some(Present {
-                uri: uri(place)?,
+        let text = on_disk(place)?;
+        let present = text.map(|text| {
+            uri(place).map(|uri| Present {
+                uri,
                 version: None,
-                text: String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text")?,
-                unsaved: false,
-            })),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("it cannot be read: {error}")),
-        }
+                text,
+            })
+        });
+        present.transpose()
     }
 
     /// The same of a file that is about to go.
     fn saved(&self, place: &Path) -> Result<Present, String> {
         let present = self.present(place)?.ok_or("it is not there")?;
-        if present.unsaved {
+        let on_disk = on_disk(place)?.unwrap_or_default();
+        if on_disk.trim_start_matches(BOM) != present.text.trim_start_matches(BOM) {
             return Err("it has unsaved edits: save it first".into());
         }
         Ok(present)
@@ -242,6 +242,18 @@ impl Desk<'_> {
             return Err("it is no file of the work tree".into());
         }
         Ok(place)
+    }
+}
+
+/// The text of a file; `None` if it is not there.
+fn on_disk(place: &Path) -> Result<Option<String>, String> {
+    match std::fs::read(place) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err("it is not UTF-8 text".into()),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("it cannot be read: {error}")),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Candidate patches for one task, from several agents say: what is asked about them, and what is
 //! answered.
 //!
-//! Invariants: what a candidate changes depends only on its [`Source`], the disk, and the unsaved
-//! texts that come with the question; reading it may take long, so it runs on a blocking thread and
+//! Invariants: what a candidate changes depends only on its [`Source`], the disk, and the texts of
+//! open documents that come with the question; reading it may take long, so it runs on a blocking thread and
 //! never in the actor. A candidate is ranked, the same as another one, or answered with the reason
 //! why not. One is applied only while it changes what it changed when it was ranked.
 
@@ -41,7 +41,7 @@ pub(super) struct Question {
     pub(super) config: Config,
     /// What changes are for.
     pub(super) tasks: Tasks,
-    /// Unsaved texts by path.
+    /// The texts of open documents by path.
     pub(super) buffers: HashMap<PathBuf, String>,
 }
 
