@@ -13,12 +13,12 @@ import {
 } from '../src/core/candidates';
 
 const one = (of: Partial<Compared>): Compared => ({
-  id: '/tmp/a b/good.patch',
+  id: '/a b/good.patch',
   probability: 0.874,
   agreement: 0.625,
   reason: '87% likely correct · 62% agreement with the others',
   same: [],
-  candidate: { kind: 'patch', path: '/tmp/a b/good.patch' },
+  candidate: { kind: 'patch', path: '/a b/good.patch' },
   digest: '0',
   base: '1a2b3c4',
   files: [],
@@ -27,14 +27,14 @@ const one = (of: Partial<Compared>): Compared => ({
 });
 
 test('a candidate has a short name, its score and its agreement', () => {
-  assert.equal(shortName('/tmp/a b/good.patch', one({}).candidate), 'good.patch');
+  assert.equal(shortName('/a b/good.patch', one({}).candidate), 'good.patch');
   assert.equal(shortName('C:\\trees\\one\\', { kind: 'worktree', path: '' }), 'one');
   assert.equal(shortName('agent/one', { kind: 'branch', name: 'agent/one' }), 'agent/one');
   assert.equal(candidateNote(one({})), '87% · 63% agreement');
   assert.equal(candidateNote(one({ agreement: null, same: ['b'] })), '87% · 1 the same');
   assert.equal(
     candidateTip(one({ same: ['b.patch'] })),
-    '/tmp/a b/good.patch\n87% likely correct · 62% agreement with the others\n' +
+    '/a b/good.patch\n87% likely correct · 62% agreement with the others\n' +
       'the same but for white space: b.patch\nagainst 1a2b3c4',
   );
 });
