@@ -392,6 +392,14 @@ fn generated_repositories() {
         };
         tally.same += found.same;
         tally.other += found.other;
+        // Committed on a branch it is the same change.
+        let uncommitted = change_set(repo.root());
+        repo.git(&["checkout", "--quiet", "-b", "side"]);
+        repo.commit().git(&["checkout", "--quiet", "main"]);
+        repo.write("unrelated.txt", "x\n").commit();
+        let options = ChangeOptions::default();
+        let committed = ChangeSet::of_commit(repo.root(), "side", &options).unwrap();
+        assert_eq!(committed.files, uncommitted.files, "seed {seed}");
     }
     // Where several diffs are equally short, git's search may settle for another one.
     assert!(tally.same >= 100, "{} files", tally.same);

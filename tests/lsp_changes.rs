@@ -252,6 +252,18 @@ async fn what_the_time_does_not_suffice_for_is_put_off_until_more_is_asked_for()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_more_gets_it_although_the_settings_give_no_time() {
+    let repo = repository();
+    let client = client_of(&FakeModel::default(), json!({"backgroundSeconds": 0})).await;
+    let place = json!({"root": repo.root(), "watch": true});
+    let changes = client.request(CHANGES, place.clone()).await;
+    assert_eq!(changes["postponed"], 4);
+    let more = json!({"root": repo.root(), "more": true});
+    client.request(CHANGES, more).await;
+    until(&client, &place, "all files", is_complete).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hunks_of_files_that_are_not_open_are_ignored_and_marked() {
     let repo = repository();
     let client = client_of(&FakeModel::default(), json!({})).await;

@@ -40,6 +40,9 @@ pub struct ChangeOptions {
     pub buffers: HashMap<PathBuf, String>,
     /// Whether changed files come with both of their texts whole.
     pub keep_texts: bool,
+    /// Whether files that nobody reads, such as lock files, are skipped for their name or their
+    /// attributes.
+    pub skip_by_name: bool,
 }
 
 impl Default for ChangeOptions {
@@ -54,6 +57,7 @@ impl Default for ChangeOptions {
             paths: Vec::new(),
             buffers: HashMap::new(),
             keep_texts: false,
+            skip_by_name: true,
         }
     }
 }
@@ -207,6 +211,34 @@ impl ChangeSet {
         })
     }
 
+    /// What a commit, named as git names it, changes since its history and that of HEAD parted. The
+    /// work tree does not matter.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub fn of_commit(
+        path: &Path,
+        name: &str,
+        options: &ChangeOptions,
+    ) -> Result<ChangeSet, ChangeError> {
+        let repo = Repo::discover(path)?;
+        let parted = Base::MergeBase(name.to_owned());
+        let base = Resolved::of(&repo, &parted)?;
+        let commit = Resolved::of(&repo, &Base::Commit(name.to_owned()))?;
+        let scan = Scan::new(&repo, &base, true, options.max_file_bytes)?;
+        let candidates = scan.between(&commit)?;
+        let files = candidates
+            .iter()
+            .map(|candidate| judge(&scan, candidate, options));
+        let files = files.collect::<Result<_, _>>()?;
+        Ok(ChangeSet {
+            root: repo.root,
+            base: parted,
+            base_commit: base.commit,
+            files,
+        })
+    }
+
     /// What the change is measured against, for a reader: `HEAD (1a2b3c4)`.
     #[must_use]
     pub fn base_description(&self) -> String {
@@ -269,6 +301,31 @@ pub fn change_of_file(
     }
 }
 
+/// The text that a file has in a commit; `None` if it is not there or is no text.
+///
+/// # Errors
+/// See [`ChangeError`].
+pub fn text_in_commit(
+    folder: &Path,
+    commit: &str,
+    path: &str,
+    options: &ChangeOptions,
+) -> Result<Option<String>, ChangeError> {
+    let repo = Repo::discover(folder)?;
+    let commit = Resolved::of(&repo, &Base::Commit(commit.to_owned()))?;
+    let Some(entry) = commit.at(&repo, path.into())? else {
+        return Ok(None);
+    };
+    let content = match is_file(entry.mode) {
+        true => repo.blob(entry.id, options.max_file_bytes)?,
+        false => return Ok(None),
+    };
+    Ok(match content {
+        Content::Data(data) => exclude::text(data, options.max_file_lines).ok(),
+        Content::TooLarge(_) | Content::Unreadable(_) => None,
+    })
+}
+
 fn is_at_or_below(path: &BString, folder: &BString) -> bool {
     folder.is_empty()
         || path
@@ -325,7 +382,7 @@ fn sides(
         return unchanged(same_content(candidate, base));
     }
     let attributes = scan.repo.attributes(candidate.path.as_bstr())?;
-    if let Some(reason) = exclude::by_name(path, &attributes) {
+    if let Some(reason) = exclude::by_name(path, &attributes).filter(|_| options.skip_by_name) {
         return skip(reason);
     }
     let old = match candidate.base {

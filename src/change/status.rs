@@ -126,6 +126,27 @@ impl<'a> Scan<'a> {
         Ok(candidates)
     }
 
+    /// All paths that differ between the base and another commit, sorted.
+    pub(super) fn between(&self, commit: &Resolved) -> Result<Vec<Candidate>, ChangeError> {
+        let old: BTreeMap<BString, Tracked> = self.base.all(self.repo)?.into_iter().collect();
+        let new: BTreeMap<BString, Tracked> = commit.all(self.repo)?.into_iter().collect();
+        let differing = |now: Now, path: &BString| Candidate {
+            path: path.clone(),
+            old_path: None,
+            base: old.get(path).copied(),
+            now,
+            conflict: false,
+        };
+        let gone = old.keys().filter(|path| !new.contains_key(*path));
+        let mut candidates: Vec<Candidate> =
+            gone.map(|path| differing(Now::Absent, path)).collect();
+        let changed = new.iter().filter(|(path, now)| old.get(*path) != Some(now));
+        candidates.extend(changed.map(|(path, now)| differing(Now::Stored(*now), path)));
+        self.follow_renames(&mut candidates)?;
+        candidates.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(candidates)
+    }
+
     /// The candidate at one path, if it is one. Looks at other paths only to find the old path of
     /// a new file, and only in a repository of moderate size.
     pub(super) fn one(&self, path: &BStr) -> Result<Option<Candidate>, ChangeError> {

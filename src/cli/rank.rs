@@ -9,11 +9,12 @@ use super::model::{ModelArgs, PriorArg, engine};
 use super::records::{self, Record, RecordId};
 use super::score::{Judged, judge};
 use crate::config::Config;
-use crate::ranking::{Candidate, Ranked, difference, rank};
-use crate::scoring::{Abstention, Engine, Opinion};
+use crate::ranking::{Failed, Lineup, Ranking};
+use crate::scoring::Engine;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Map;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -50,12 +51,15 @@ enum Format {
 #[derive(Default)]
 struct Task {
     name: Option<String>,
-    candidates: Vec<Candidate>,
-    /// Names of those that the model cannot judge.
-    abstained: Vec<(String, Abstention)>,
-    /// Name and reason.
-    failed: Vec<(String, String)>,
-    model: Option<String>,
+    lineup: Lineup,
+}
+
+/// A task in JSON.
+#[derive(Serialize)]
+struct Ranked<'a> {
+    task: Option<&'a str>,
+    #[serde(flatten)]
+    ranking: &'a Ranking,
 }
 
 pub(super) fn run(args: &RankArgs, out: &mut dyn Write) -> Result<Status> {
@@ -72,16 +76,21 @@ pub(super) fn run(args: &RankArgs, out: &mut dyn Write) -> Result<Status> {
         bail!("there are no candidates");
     }
     let mut status = Status::Fine;
-    for task in &tasks {
-        let nothing_judged = task.candidates.is_empty();
-        if !task.failed.is_empty() || nothing_judged {
+    for Task { name, lineup } in &tasks {
+        if !lineup.failed.is_empty() || lineup.candidates.is_empty() {
             status = Status::Failed;
         }
-        let ranked = rank(&task.candidates);
+        let ranking = &lineup.ranking();
+        let task = name.as_deref();
         match args.format {
-            Format::Text => write_text(task, &ranked, out)?,
+            Format::Text => {
+                if let Some(task) = task {
+                    writeln!(out, "{task}")?;
+                }
+                write!(out, "{ranking}")?;
+            }
             Format::Json => {
-                serde_json::to_writer(&mut *out, &to_json(task, &ranked))?;
+                serde_json::to_writer(&mut *out, &Ranked { task, ranking })?;
                 writeln!(out)?;
             }
         }
@@ -138,80 +147,12 @@ impl Task {
         let name = record.id.to_string();
         match judge(record, engine) {
             Ok(Judged { patch, verdict, .. }) => {
-                self.model = Some(verdict.model);
-                match verdict.patch {
-                    Opinion::Score(score) => self.candidates.push(Candidate { name, patch, score }),
-                    Opinion::Abstention(why) => self.abstained.push((name, why)),
-                }
+                self.lineup.add(name, patch, &verdict);
             }
-            Err(failure) => self.failed.push((name, failure.message)),
+            Err(failure) => self.lineup.failed.push(Failed {
+                id: name,
+                reason: failure.message,
+            }),
         }
     }
-
-    fn names<'a>(&'a self, ranked: &'a Ranked) -> impl Iterator<Item = &'a str> {
-        let names = ranked.same.iter().map(|&index| &self.candidates[index]);
-        names.map(|candidate| candidate.name.as_str())
-    }
-}
-
-fn write_text(task: &Task, ranked: &[Ranked], out: &mut dyn Write) -> Result<()> {
-    if let Some(name) = &task.name {
-        writeln!(out, "{name}")?;
-    }
-    for (place, one) in ranked.iter().enumerate() {
-        let name = &task.candidates[one.candidate].name;
-        let agreement = one.agreement.map_or_else(String::new, |agreement| {
-            format!(" · {:.0}% agreement with the others", agreement * 100.0)
-        });
-        let number = place + 1;
-        writeln!(
-            out,
-            "{number}. {name}  {} likely correct{agreement}",
-            one.probability
-        )?;
-        for same in task.names(one) {
-            writeln!(out, "     the same: {same}")?;
-        }
-    }
-    if let [first, second, ..] = ranked {
-        let said = difference(first, second, &task.candidates).join("; ");
-        writeln!(out, "first against second: {said}")?;
-    }
-    for (name, why) in &task.abstained {
-        writeln!(out, "last, as the model cannot judge it: {name}: {why}")?;
-    }
-    for (name, reason) in &task.failed {
-        writeln!(out, "not ranked: {name}: {reason}")?;
-    }
-    Ok(())
-}
-
-fn to_json(task: &Task, ranked: &[Ranked]) -> Value {
-    let entry = |one: &Ranked| {
-        let candidate = &task.candidates[one.candidate];
-        json!({
-            "id": candidate.name,
-            "probability": one.probability,
-            "logit": candidate.score.logit,
-            "agreement": one.agreement,
-            "value": one.value,
-            "same": task.names(one).collect::<Vec<_>>(),
-        })
-    };
-    let failed = task.failed.iter();
-    json!({
-        "task": task.name,
-        "candidates": ranked.iter().map(entry).collect::<Vec<_>>(),
-        "first_against_second": match ranked {
-            [first, second, ..] => Some(difference(first, second, &task.candidates)),
-            _ => None,
-        },
-        "abstained": task.abstained.iter()
-            .map(|(id, why)| json!({"id": id, "probability": null, "abstained": why}))
-            .collect::<Vec<_>>(),
-        "failed": failed
-            .map(|(id, reason)| json!({"id": id, "reason": reason}))
-            .collect::<Vec<_>>(),
-        "model": task.model,
-    })
 }

@@ -9,7 +9,9 @@ use super::records::{self, LineError, Record, RecordId};
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use crate::config::Config;
-use crate::scoring::{Abstention, Engine, Opinion, ScoreError, ScoreRequest, Slot, Verdict};
+use crate::scoring::{
+    Abstention, Engine, Opinion, ScoreError, ScoreRequest, Slot, Unscorable, Verdict,
+};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -156,30 +158,20 @@ pub(super) struct Failure {
 
 /// Scores one record: the same for `score` and `eval`.
 pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure> {
-    let patch = Patch::from_typed_unified(record.patch.as_bytes()).map_err(|error| Failure {
-        code: "bad-patch",
+    let request = ScoreRequest::of_diff(record.patch.as_bytes(), record.problem.clone());
+    let (request, without) = request.map_err(|error| Failure {
+        code: match error {
+            Unscorable::Diff(_) => "bad-patch",
+            Unscorable::NoLines => "nothing-to-score",
+        },
         message: error.to_string(),
     })?;
-    let (files, without): (Vec<_>, Vec<_>) = patch
-        .files
-        .into_iter()
-        .partition(|file| !file.hunks.is_empty());
     let skipped = without.iter().map(|file| Skipped {
         file: file.path().to_owned(),
         reason: "no changed lines of text",
     });
     let skipped = skipped.collect();
-    let patch = Patch { files };
-    if patch.files.is_empty() {
-        return Err(Failure {
-            code: "nothing-to-score",
-            message: "the patch changes no lines of text".into(),
-        });
-    }
-    let request = ScoreRequest {
-        patch: patch.clone(),
-        task: record.problem.clone(),
-    };
+    let patch = request.patch.clone();
     let slot = Slot(record.id.to_string());
     let verdict = engine.score(slot, request).map_err(failure)?;
     Ok(Judged {

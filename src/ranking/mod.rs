@@ -8,10 +8,12 @@ mod agreement;
 mod curve;
 mod diagram;
 mod likeness;
+mod lineup;
 
 pub use agreement::{Words, agreements};
 pub use curve::{Contender, Curve, FEWEST_CANDIDATES, RmCurve, rm_curve};
 pub use diagram::curve_diagram;
+pub use lineup::{Abstained, Failed, Lineup, Place, Ranking};
 
 use crate::calibration::Probability;
 use crate::change::Patch;

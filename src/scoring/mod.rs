@@ -16,4 +16,6 @@ pub use cache::Cache;
 pub use engine::{Engine, EngineOptions, EngineState, Loader, Rank, ScoreError, Slot};
 pub use key::CacheKey;
 pub use scope::{Abstention, Scope};
-pub use verdict::{HELP, Judge, Opinion, Score, ScoreRequest, Verdict, hunks_to_check};
+pub use verdict::{
+    HELP, Judge, Opinion, Score, ScoreRequest, Unscorable, Verdict, hunks_to_check,
+};

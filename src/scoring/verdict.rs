@@ -2,7 +2,7 @@
 
 use super::scope::{Abstention, Scope};
 use crate::calibration::{Calibration, Logit, Map, Probability};
-use crate::change::Patch;
+use crate::change::{FileChange, ParseError, Patch};
 use crate::model::{ModelIdentity, PatchLogits, SuspectLine};
 use serde::Serialize;
 
@@ -13,6 +13,45 @@ pub struct ScoreRequest {
     pub patch: Patch,
     /// The task description.
     pub task: Option<String>,
+}
+
+/// Why there is nothing to ask about a patch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unscorable {
+    /// It cannot be read.
+    #[error(transparent)]
+    Diff(#[from] ParseError),
+    /// It has no hunks.
+    #[error("the patch changes no lines of text")]
+    NoLines,
+}
+
+impl ScoreRequest {
+    /// Asks about the files of a patch that have hunks. Those that have none are returned beside
+    /// the request.
+    ///
+    /// # Errors
+    /// If no file has any.
+    pub fn of(patch: Patch, task: Option<String>) -> Result<(Self, Vec<FileChange>), Unscorable> {
+        let files = patch.files.into_iter();
+        let (files, without): (Vec<_>, _) = files.partition(|file| !file.hunks.is_empty());
+        if files.is_empty() {
+            return Err(Unscorable::NoLines);
+        }
+        let patch = Patch { files };
+        Ok((Self { patch, task }, without))
+    }
+
+    /// The same for a unified diff that a person or a language model may have typed.
+    ///
+    /// # Errors
+    /// If it is no diff, or has no hunks.
+    pub fn of_diff(
+        text: &[u8],
+        task: Option<String>,
+    ) -> Result<(Self, Vec<FileChange>), Unscorable> {
+        Self::of(Patch::from_typed_unified(text)?, task)
+    }
 }
 
 /// A calibrated score with the raw one it came from.

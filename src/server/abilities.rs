@@ -1,8 +1,9 @@
 //! What the client can do, flat, and what this server offers it.
 
 use super::actions;
-use super::backend::{CHANGES, SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
+use super::backend::{CANDIDATES, CHANGES, SET_TASK, SHOW_FILE, WORKSPACE_SCORE};
 use super::text::Encoding;
+use tower_lsp::lsp_types::ResourceOperationKind::{Create, Delete, Rename};
 use tower_lsp::lsp_types::{
     ClientCapabilities, CodeActionOptions, CodeActionProviderCapability, CodeLensOptions,
     DiagnosticOptions, DiagnosticServerCapabilities, ExecuteCommandOptions,
@@ -30,6 +31,8 @@ pub(super) struct Abilities {
     /// Whether an edit may say which version of a document it is for.
     pub(super) versioned_edits: bool,
     pub(super) progress: bool,
+    /// Whether a server may edit several files at once, and make and remove some.
+    pub(super) applies_edits: bool,
 }
 
 impl Abilities {
@@ -89,6 +92,14 @@ impl Abilities {
                     .and_then(|workspace| workspace.workspace_edit.as_ref())
                     .map(|edits| edits.document_changes),
             ),
+            applies_edits: flag(workspace.map(|workspace| workspace.apply_edit))
+                && workspace
+                    .and_then(|workspace| workspace.workspace_edit.as_ref())
+                    .and_then(|edits| edits.resource_operations.as_ref())
+                    .is_some_and(|able| {
+                        let needed = [Create, Rename, Delete];
+                        needed.iter().all(|operation| able.contains(operation))
+                    }),
         }
     }
 
@@ -127,6 +138,7 @@ impl Abilities {
                 execute_command_provider: Some(ExecuteCommandOptions {
                     commands: [SHOW_FILE, SET_TASK, WORKSPACE_SCORE, CHANGES]
                         .into_iter()
+                        .chain(CANDIDATES)
                         .chain(actions::COMMANDS)
                         .map(Into::into)
                         .collect(),

@@ -7,6 +7,7 @@
 //! is a call on the [`Outbox`].
 
 mod act;
+mod compare;
 mod describe;
 mod looks;
 mod present;
@@ -74,6 +75,7 @@ pub(super) struct Actor {
     progress: Progress,
     workspaces: BTreeMap<PathBuf, Workspace>,
     surveys: BTreeMap<PathBuf, Survey>,
+    comparing: Option<compare::Comparing>,
     /// Whether the client was asked to tell of all files that change.
     files_registered: bool,
     clock: Generation,
@@ -149,6 +151,7 @@ impl Actor {
             progress: Progress::default(),
             workspaces: BTreeMap::new(),
             surveys: BTreeMap::new(),
+            comparing: None,
             files_registered: false,
             clock: Generation::default(),
             status: Status::idle(),
@@ -299,6 +302,8 @@ impl Actor {
                 listing,
             } => self.listed(&root, look, listing),
             Event::ListedScored { root, job, result } => self.listed_scored(&root, job, result),
+
+            Event::AskCandidates(ask, reply) => self.ask_about_candidates(ask, reply),
 
             Event::ProgressAnswered { token, agreed } => {
                 let pending = self.pending().len();

@@ -5,10 +5,12 @@
 //! the actor, which never waits for anything. This module must hold no state.
 
 use super::actions::{ActionRequest, Order};
+use super::compare::{Ask, AskApply, AskComparison, AskFile};
 use super::event::{DocumentText, Event, File, Reply};
 use super::show::report;
 use super::survey::{AskChanges, Changes};
-use super::tasks::{SetTask, TaskSet};
+use super::tasks::{Place, SetTask, TaskSet};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
@@ -36,6 +38,13 @@ pub(super) const WORKSPACE_SCORE: &str = "diffidence.workspaceScore";
 
 /// The command that does what `diffidence/changes` does; its argument is that request's.
 pub(super) const CHANGES: &str = "diffidence.changes";
+
+/// The commands that do what the requests about candidates do; the argument is the request's.
+pub(super) const CANDIDATES: [&str; 4] = [LIST_CANDIDATES, COMPARE, CANDIDATE_FILE, APPLY];
+const LIST_CANDIDATES: &str = "diffidence.candidates";
+const COMPARE: &str = "diffidence.compare";
+const CANDIDATE_FILE: &str = "diffidence.candidateFile";
+const APPLY: &str = "diffidence.applyCandidate";
 
 /// Sends what the client says to the state actor.
 pub(super) struct Backend {
@@ -90,11 +99,46 @@ impl Backend {
         let order =
             Order::parse(&params.command, &params.arguments).map_err(Error::invalid_params)?;
         let result = answered(self.ask(|reply| Event::Ordered(order, reply))).await?;
-        result.map(Some).map_err(|problem| Error {
-            code: ErrorCode::ServerError(REQUEST_FAILED),
-            message: problem.into(),
-            data: None,
+        result.map(Some).map_err(request_failed)
+    }
+}
+
+/// Candidate patches.
+impl Backend {
+    /// `diffidence/candidates`: branches and work trees that there are to compare.
+    pub(super) async fn candidates(&self, place: Place) -> Result<Value> {
+        self.ask_about_candidates(Ask::Candidates(place)).await
+    }
+
+    /// `diffidence/compare`: the answer comes when all candidates are scored, so it may take long.
+    pub(super) async fn compare(&self, ask: AskComparison) -> Result<Value> {
+        self.ask_about_candidates(Ask::Compare(ask)).await
+    }
+
+    /// `diffidence/candidateFile`: one file of a candidate, before and after.
+    pub(super) async fn candidate_file(&self, ask: AskFile) -> Result<Value> {
+        self.ask_about_candidates(Ask::File(ask)).await
+    }
+
+    /// `diffidence/applyCandidate`: the answer comes when the client has made the edit.
+    pub(super) async fn apply_candidate(&self, ask: AskApply) -> Result<Value> {
+        self.ask_about_candidates(Ask::Apply(ask)).await
+    }
+
+    async fn ask_about_candidates(&self, ask: Ask) -> Result<Value> {
+        answered(self.ask(|reply| Event::AskCandidates(ask, reply)))
+            .await?
+            .map_err(request_failed)
+    }
+
+    async fn run_candidates(&self, command: &str, argument: Option<Value>) -> Result<Value> {
+        self.ask_about_candidates(match command {
+            COMPARE => Ask::Compare(parameters(command, argument)?),
+            CANDIDATE_FILE => Ask::File(parameters(command, argument)?),
+            APPLY => Ask::Apply(parameters(command, argument)?),
+            _ => Ask::Candidates(parameters(command, argument)?),
         })
+        .await
     }
 }
 
@@ -113,9 +157,7 @@ impl Backend {
 
     /// The command's answer comes when the score is there, so it may take long.
     async fn run_workspace_score(&self, argument: Option<Value>) -> Result<Option<Value>> {
-        let problem = |error| Error::invalid_params(format!("`{WORKSPACE_SCORE}`: {error}"));
-        let argument = argument.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-        let place = serde_json::from_value(argument).map_err(problem)?;
+        let place = parameters(WORKSPACE_SCORE, argument)?;
         let score = answered(self.ask(|reply| Event::ScoreWorkspace(place, reply)))
             .await?
             .map_err(Error::invalid_params)?;
@@ -130,9 +172,7 @@ impl Backend {
     }
 
     async fn run_changes(&self, argument: Option<Value>) -> Result<Option<Value>> {
-        let problem = |error| Error::invalid_params(format!("`{CHANGES}`: {error}"));
-        let argument = argument.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-        let ask = serde_json::from_value(argument).map_err(problem)?;
+        let ask = parameters(CHANGES, argument)?;
         let changes = self.changes(ask).await?;
         Ok(serde_json::to_value(changes).ok())
     }
@@ -142,6 +182,21 @@ impl Backend {
         let params = serde_json::from_value(argument.unwrap_or_default()).map_err(problem)?;
         let set = self.set_task(params).await?;
         Ok(serde_json::to_value(set).ok())
+    }
+}
+
+/// The argument of a command; one that is missing names nothing.
+fn parameters<T: DeserializeOwned>(command: &str, argument: Option<Value>) -> Result<T> {
+    let argument = argument.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let problem = |error| Error::invalid_params(format!("`{command}`: {error}"));
+    serde_json::from_value(argument).map_err(problem)
+}
+
+fn request_failed(problem: String) -> Error {
+    Error {
+        code: ErrorCode::ServerError(REQUEST_FAILED),
+        message: problem.into(),
+        data: None,
     }
 }
 
@@ -261,6 +316,11 @@ impl LanguageServer for Backend {
         }
         if params.command == CHANGES {
             return self.run_changes(params.arguments.into_iter().next()).await;
+        }
+        if CANDIDATES.contains(&params.command.as_str()) {
+            let argument = params.arguments.into_iter().next();
+            let answer = self.run_candidates(&params.command, argument).await?;
+            return Ok(Some(answer));
         }
         if params.command != SHOW_FILE {
             return self.obey(&params).await;

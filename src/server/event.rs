@@ -4,6 +4,7 @@
 //! these, so whatever the state does can be read in one place, in the order in which it happened.
 
 use super::actions::{ActionRequest, Done, Order};
+use super::compare::{AnswerReply, Ask};
 use super::look::Look;
 use super::survey::{AskChanges, ChangesReply, Listing};
 use super::tasks::{Place, SetTask, TaskSet};
@@ -130,6 +131,9 @@ pub(super) enum Event {
         job: Generation,
         result: Result<Verdict, ScoreError>,
     },
+
+    /// A request about candidate patches, and the command of that name.
+    AskCandidates(Ask, AnswerReply),
 
     /// The client answered whether it shows progress under a token, or took too long.
     ProgressAnswered { token: ProgressToken, agreed: bool },

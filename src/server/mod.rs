@@ -16,6 +16,7 @@ mod abilities;
 mod actions;
 mod actor;
 mod backend;
+mod compare;
 mod dialect;
 mod document;
 mod event;
@@ -93,6 +94,13 @@ where
     )
     .custom_method("diffidence/setTask", backend::Backend::set_task)
     .custom_method("diffidence/changes", backend::Backend::changes)
+    .custom_method("diffidence/candidates", backend::Backend::candidates)
+    .custom_method("diffidence/compare", backend::Backend::compare)
+    .custom_method("diffidence/candidateFile", backend::Backend::candidate_file)
+    .custom_method(
+        "diffidence/applyCandidate",
+        backend::Backend::apply_candidate,
+    )
     .finish();
     let Some(outbox) = parts else {
         return Ending::ClientGone;

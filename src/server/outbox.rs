@@ -16,11 +16,14 @@ use tower_lsp::lsp_types::request::WorkDoneProgressCreate;
 use tower_lsp::lsp_types::{
     ConfigurationItem, Diagnostic, DidChangeWatchedFilesRegistrationOptions, FileSystemWatcher,
     GlobPattern, MessageType, ProgressParams, ProgressToken, Registration, Url,
-    WorkDoneProgressCreateParams,
+    WorkDoneProgressCreateParams, WorkspaceEdit,
 };
 
 /// Time after which an answer of the client is no longer waited for.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same for an edit, which may make the editor ask its user.
+const EDIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The section of the client's settings that holds ours.
 pub(super) const SECTION: &str = "diffidence";
@@ -171,6 +174,11 @@ impl Outbox {
         self.send(Message::Changes(news));
     }
 
+    /// For who waits until an edit is made, as the actor never does.
+    pub(super) fn editor(&self) -> Editor {
+        Editor(self.client.clone())
+    }
+
     /// `$/progress`, under a token that the client agreed to.
     pub(super) fn progress(&self, params: ProgressParams) {
         self.send(Message::Progress(params));
@@ -271,6 +279,26 @@ impl Outbox {
     }
 }
 
+/// Lets the client edit files.
+pub(super) struct Editor(Client);
+
+impl Editor {
+    /// `workspace/applyEdit`. Returns why the edit was not made.
+    pub(super) async fn apply(self, edit: WorkspaceEdit) -> Result<(), String> {
+        let request = async move { self.0.apply_edit(edit).await };
+        match within(EDIT_TIMEOUT, request).await {
+            Some(Ok(answer)) if answer.applied => Ok(()),
+            Some(Ok(answer)) => {
+                let reason = answer.failure_reason;
+                let reason = reason.unwrap_or_else(|| "it does not say why".into());
+                Err(format!("the editor did not make the edit: {reason}"))
+            }
+            Some(Err(error)) => Err(format!("the editor did not make the edit: {error}")),
+            None => Err("the editor did not say whether it made the edit".into()),
+        }
+    }
+}
+
 fn watch(glob: &str) -> FileSystemWatcher {
     FileSystemWatcher {
         glob_pattern: GlobPattern::String(glob.into()),
@@ -284,8 +312,15 @@ fn watch(glob: &str) -> FileSystemWatcher {
 async fn patiently<T: Send + 'static>(
     request: impl Future<Output = jsonrpc::Result<T>> + Send + 'static,
 ) -> Option<jsonrpc::Result<T>> {
+    within(CLIENT_TIMEOUT, request).await
+}
+
+async fn within<T: Send + 'static>(
+    limit: Duration,
+    request: impl Future<Output = jsonrpc::Result<T>> + Send + 'static,
+) -> Option<jsonrpc::Result<T>> {
     let answer = tokio::spawn(request);
-    match tokio::time::timeout(CLIENT_TIMEOUT, answer).await {
+    match tokio::time::timeout(limit, answer).await {
         Ok(Ok(result)) => Some(result),
         Ok(Err(_)) | Err(_) => None,
     }

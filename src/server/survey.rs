@@ -29,6 +29,9 @@ use tokio::time::Instant;
 use tower_lsp::lsp_types::Url;
 use tower_lsp::lsp_types::notification::Notification;
 
+/// Time for what somebody asked for, where the settings give files that are not open less.
+const ASKED: Duration = Duration::from_secs(60);
+
 /// A changed line is shown in a list up to so many characters.
 const PREVIEW_CHARS: usize = 80;
 
@@ -160,6 +163,8 @@ pub(super) struct Survey {
     pub(super) running: Option<(PathBuf, Generation, Instant)>,
     /// Time of the model that was spent since something changed or more was asked for.
     pub(super) spent: Duration,
+    /// Whether somebody asked for what was put off, since something changed.
+    asked: bool,
 }
 
 /// What to list.
@@ -299,13 +304,15 @@ impl Survey {
             .any(|file| file.score == Known::Waiting)
         {
             self.spent = Duration::ZERO;
+            self.asked = false;
         }
         self.listing = Some(listing);
     }
 
-    /// Gives what was put off the full time again.
+    /// Gives what was put off the full time again, and [`ASKED`] at least.
     pub(super) fn resume(&mut self) {
         self.spent = Duration::ZERO;
+        self.asked = true;
         for file in self.files_mut() {
             if file.score == Known::Postponed {
                 file.score = Known::Waiting;
@@ -318,8 +325,9 @@ impl Survey {
         let limit = self
             .listing
             .as_ref()
-            .map(|listing| listing.config.background_seconds);
-        if limit.is_some_and(|limit| self.spent < Duration::from_secs(limit)) {
+            .map(|listing| Duration::from_secs(listing.config.background_seconds))
+            .map(|limit| if self.asked { limit.max(ASKED) } else { limit });
+        if limit.is_some_and(|limit| self.spent < limit) {
             return;
         }
         for file in self.files_mut() {

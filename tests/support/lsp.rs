@@ -37,6 +37,8 @@ pub struct Setup {
     /// Whether code actions may be more than commands.
     pub action_literals: bool,
     pub versioned_edits: bool,
+    /// Whether the server may edit files.
+    pub applies_edits: bool,
     /// Whether it asks for diagnostics rather than have them published.
     pub pulls_diagnostics: bool,
     /// Whether errors shown to the user are part of the test.
@@ -57,6 +59,7 @@ impl Default for Setup {
             data: None,
             action_literals: true,
             versioned_edits: true,
+            applies_edits: true,
             pulls_diagnostics: false,
             expects_errors: false,
         }
@@ -157,7 +160,11 @@ impl Client {
                     "codeLens": {"refreshSupport": true},
                     "inlayHint": {"refreshSupport": true},
                     "diagnostics": {"refreshSupport": setup.pulls_diagnostics},
-                    "workspaceEdit": {"documentChanges": setup.versioned_edits},
+                    "applyEdit": setup.applies_edits,
+                    "workspaceEdit": {
+                        "documentChanges": setup.versioned_edits,
+                        "resourceOperations": ["create", "rename", "delete"],
+                    },
                     "configuration": setup.settings.is_some(),
                     "didChangeConfiguration": {"dynamicRegistration": true},
                     "didChangeWatchedFiles": {"dynamicRegistration": true},
@@ -192,6 +199,15 @@ impl Client {
 
     /// The answer to a request.
     pub async fn ask(&self, method: &str, params: Value) -> Value {
+        let (_, answer) = self.begin(method, params);
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            _ => panic!("no answer to {method}"),
+        }
+    }
+
+    /// Sends a request. Returns its number, and where its answer comes.
+    pub fn begin(&self, method: &str, params: Value) -> (i64, oneshot::Receiver<Value>) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (send, answer) = oneshot::channel();
         self.pending.lock().unwrap().insert(id, send);
@@ -200,10 +216,7 @@ impl Client {
             message["params"] = params;
         }
         drop(self.outgoing.send(message));
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(answer)) => answer,
-            _ => panic!("no answer to {method}"),
-        }
+        (id, answer)
     }
 
     /// Waits until `found` finds something in what has come from the server.
@@ -403,6 +416,7 @@ impl Reader {
                 if self.answers {
                     let result = match method.as_str() {
                         "workspace/configuration" => json!([self.settings]),
+                        "workspace/applyEdit" => json!({"applied": true}),
                         _ => Value::Null,
                     };
                     let answer = json!({"jsonrpc": "2.0", "id": id, "result": result});

@@ -19,6 +19,8 @@ const installed = join(process.env.DIFFIDENCE_TOOLS, 'vscode');
 const { chromium } = createRequire(`${installed}/`)('playwright-core');
 /** Generous: only a failure takes so long. */
 const PATIENCE = 30_000;
+/** The same for a whole window, on a machine that has other things to do. */
+const WINDOW_PATIENCE = 120_000;
 
 /** Waits until `wanted` is true of what `probe` returns, and returns that. */
 export async function eventually(what, probe, wanted = Boolean, patience = PATIENCE) {
@@ -164,9 +166,8 @@ export class Stage {
     this.page = await context.newPage();
     const query = place.endsWith('.code-workspace') ? 'workspace' : 'folder';
     await this.page.goto(`${this.url}/?${query}=${encodeURIComponent(place)}`);
-    this.port = await eventually('the driver runs', () =>
-      existsSync(this.driverFile) ? Number(readFileSync(this.driverFile, 'utf8')) : undefined,
-    );
+    const port = () => (existsSync(this.driverFile) ? Number(readFileSync(this.driverFile, 'utf8')) : undefined);
+    this.port = await eventually('the driver runs', port, Boolean, WINDOW_PATIENCE);
   }
 
   /** Runs a function in the extension host: `(vscode, ...args) => value`. */

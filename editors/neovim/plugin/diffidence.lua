@@ -65,3 +65,14 @@ vim.api.nvim_create_autocmd({ 'BufReadPost', 'BufWritePost' }, {
     end
   end,
 })
+
+-- Loaded late, as some plugin managers do, when files of unknown type are open already.
+if vim.v.vim_did_enter == 1 then
+  vim.schedule(function()
+    for _, buffer in ipairs(vim.lsp.is_enabled('diffidence') and vim.api.nvim_list_bufs() or {}) do
+      if vim.api.nvim_buf_is_loaded(buffer) and vim.bo[buffer].filetype == '' then
+        require('diffidence.client').attach_untyped(buffer)
+      end
+    end
+  end)
+end

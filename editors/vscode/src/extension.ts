@@ -6,6 +6,7 @@
  */
 
 import * as vscode from 'vscode';
+import { Candidates } from './editor/candidates';
 import { openDiff, registerCommands } from './editor/commands';
 import { Decorations } from './editor/decorations';
 import { Papers } from './editor/papers';
@@ -46,15 +47,17 @@ export function activate(extension: vscode.ExtensionContext): Exports {
   const session = new Session(extension, log, intercept);
   running = session;
   const repositories = new Repositories(session);
-  const view = new ReviewView(session, repositories);
+  const candidates = new Candidates(session, papers);
+  const view = new ReviewView(session, repositories, candidates);
   extension.subscriptions.push(
     log,
     papers,
     repositories,
+    candidates,
     view,
     new StatusDisplay(session, repositories),
     new Decorations(extension, repositories),
-    registerCommands({ session, repositories, papers }),
+    registerCommands({ session, repositories, papers, candidates, view }),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (needsRestart(event)) {
         void session.restart();

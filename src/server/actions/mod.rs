@@ -10,4 +10,5 @@ mod reviewed;
 
 pub(super) use offer::{ActionRequest, KINDS, offered};
 pub(super) use order::{COMMANDS, Done, Order, What};
+pub(super) use revert::edits;
 pub(super) use reviewed::Reviewed;

@@ -5,12 +5,12 @@
 //! back end as the document's lines do.
 
 use super::super::text::{Encoding, GitLines, position_of};
-use crate::change::{Hunk, LineKind};
+use crate::change::{Hunk, LineKind, terminator};
 use tower_lsp::lsp_types::{Range, TextEdit};
 
 /// One edit for each run of changed lines. `base_ends_open` says whether the last line of the base
 /// has no terminator.
-pub(super) fn edits(
+pub(in crate::server) fn edits(
     text: &str,
     hunk: &Hunk,
     base_ends_open: bool,
@@ -71,16 +71,6 @@ impl Run<'_> {
             added: 0,
             removed: Vec::new(),
         }
-    }
-}
-
-/// How most lines of the document end.
-fn terminator(text: &str) -> &'static str {
-    let all = text.matches('\n').count();
-    if text.matches("\r\n").count() * 2 > all {
-        "\r\n"
-    } else {
-        "\n"
     }
 }
 

@@ -34,10 +34,11 @@ impl Actor {
         }
     }
 
-    /// What is open goes first: what is computed for a repository as a whole, or for a list, is
-    /// put off.
+    /// What is open goes first: what is computed for a repository as a whole, for a list, or for
+    /// a comparison, is put off.
     pub(super) fn make_room(&self) {
         self.put_off_surveys();
+        self.put_off_comparison();
         if let EngineSlot::Running(engine) = &self.engine {
             for (root, _) in self
                 .workspaces

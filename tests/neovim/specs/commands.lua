@@ -29,7 +29,7 @@ test('completion', function()
   end
   h.equal(
     complete('Diffidence '),
-    'base diff doctor ignore list log mark next prev rescore restart revert review task toggle unignore'
+    'apply base compare diff doctor ignore list log mark next prev rescore restart revert review task toggle unignore'
   )
   h.equal(complete('Diffidence re'), 'rescore restart revert review')
   h.equal(complete('Diffidence mark '), 'correct wrong')
@@ -40,7 +40,7 @@ test('completion', function()
   h.equal(complete('Diffidence base '), 'head index main merge-base:main')
   h.equal(complete('Diffidence base mer'), 'merge-base:main')
   run('nonsense')
-  h.is_told('no subcommand `nonsense`; there are base, diff')
+  h.is_told('no subcommand `nonsense`; there are apply, base, compare, diff')
 end)
 
 test('next and prev go around the low-scoring hunks', function()
@@ -88,6 +88,13 @@ test('list has the hunks of all files, open or not, the lowest first, and renews
     row = vim.api.nvim_buf_get_name(item.bufnr):find('b.txt', 1, true) and index or row
   end
   vim.api.nvim_win_set_cursor(0, { row, 0 })
+  local list = vim.api.nvim_get_current_win()
+  run('diff')
+  h.eventually('diff of the entry', '%+good 20\n%+bad 20', function()
+    return vim.bo.filetype == 'diff' and table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\n') or nil
+  end)
+  vim.cmd('normal q')
+  vim.api.nvim_set_current_win(list)
   run('ignore')
   h.eventually('ignored in the list', 'ignored', function()
     local texts = vim.tbl_map(function(item)

@@ -6,7 +6,7 @@ local M = {}
 
 ---@class diffidence.Subcommand
 ---@field run fun(rest: string, words: string[])
----@field complete? fun(words: string[]): string[]
+---@field complete? fun(words: string[], lead: string): string[]
 
 --- Revisions that a base may be.
 ---@return string[]
@@ -67,11 +67,32 @@ local function call(module, name, ...)
   end
 end
 
+---@param _ string[]
+---@param lead string
+---@return string[]
+local function complete_candidates(_, lead)
+  return require('diffidence.candidates').complete(lead)
+end
+
 ---@type table<string, diffidence.Subcommand>
 M.SUBCOMMANDS = {
+  apply = {
+    run = function(_, words)
+      require('diffidence.candidates').apply(words)
+    end,
+    complete = function(words, lead)
+      return #words == 0 and complete_candidates(words, lead) or {}
+    end,
+  },
   base = { run = set_base, complete = function(words)
     return #words == 0 and bases() or {}
   end },
+  compare = {
+    run = function(_, words)
+      require('diffidence.candidates').compare(words)
+    end,
+    complete = complete_candidates,
+  },
   diff = { run = call('hunk', 'diff') },
   doctor = {
     run = function()
@@ -127,7 +148,8 @@ function M.run(given)
     say(('no subcommand `%s`; there are %s'):format(name, names), vim.log.levels.ERROR)
     return
   end
-  subcommand.run(rest, vim.split(rest, '%s+', { trimempty = true }))
+  -- Where a space belongs to a word, the user puts a backslash before it.
+  subcommand.run(rest, vim.list_slice(given.fargs, 2))
 end
 
 ---@param lead string
@@ -144,7 +166,7 @@ function M.complete(lead, line, position)
     candidates = vim.tbl_keys(M.SUBCOMMANDS)
   else
     local complete = (M.SUBCOMMANDS[name] or {}).complete
-    candidates = complete and complete(words) or {}
+    candidates = complete and complete(words, lead) or {}
   end
   table.sort(candidates)
   return vim.tbl_filter(function(candidate)

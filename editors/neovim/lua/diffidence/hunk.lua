@@ -85,11 +85,12 @@ function M.revert()
   end)
 end
 
---- Shows the diff of the current file against its base.
+--- Shows the diff of the current file, or of the list's entry, against its base.
 function M.diff()
   local client = client_of.need()
   if client then
-    local arguments = { vim.uri_from_bufnr(0) }
+    local target = require('diffidence.list').at_cursor()
+    local arguments = { target and target.uri or vim.uri_from_bufnr(0) }
     M.show_diff({ command = SHOW_DIFF, arguments = arguments }, { client_id = client.id })
   end
 end

@@ -22,7 +22,9 @@ return function(name, lines, filetype)
     vim.api.nvim_set_current_win(window)
   else
     vim.cmd('botright sbuffer ' .. buffer)
-    local height = math.max(3, math.min(#lines, math.floor(vim.o.lines / 2)))
+    -- Long lines wrap.
+    local wanted = vim.api.nvim_win_text_height(0, {}).all
+    local height = math.max(3, math.min(wanted, math.floor(vim.o.lines / 2)))
     vim.api.nvim_win_set_height(0, height)
   end
   return buffer

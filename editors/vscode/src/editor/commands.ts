@@ -6,11 +6,19 @@ import type { ChangedFile, Changes, Hunk } from '../core/changes';
 import { markdown } from '../core/report';
 import { type Place, step } from '../core/steps';
 import { chooseBase } from './base';
+import type { Candidates } from './candidates';
 import type { Papers } from './papers';
 import { ask } from './program';
 import type { Repositories } from './repositories';
 import { revert } from './reverting';
-import type { FileNode, HunkNode, Node } from './review_view';
+import type {
+  CandidateFileNode,
+  CandidateNode,
+  FileNode,
+  HunkNode,
+  RepositoryNode,
+  ReviewView,
+} from './review_view';
 import type { Session } from './session';
 import { flags } from './settings';
 
@@ -18,13 +26,15 @@ export interface House {
   session: Session;
   repositories: Repositories;
   papers: Papers;
+  candidates: Candidates;
+  view: ReviewView;
 }
 
 export function registerCommands(house: House): vscode.Disposable {
-  const { session, repositories, papers } = house;
+  const { session, repositories, papers, candidates } = house;
   const commands: Record<string, (...args: never[]) => unknown> = {
     'diffidence.rescoreFile': (node?: FileNode) => rescore(house, node),
-    'diffidence.describeTask': (node?: Node) => describeTask(house, node),
+    'diffidence.describeTask': (node?: RepositoryNode) => describeTask(house, node),
     'diffidence.chooseBase': () => chooseBase(here(repositories)?.root),
     'diffidence.scoreRest': () => repositories.more(),
     'diffidence.nextLowHunk': () => goTo(repositories, 'next'),
@@ -37,6 +47,10 @@ export function registerCommands(house: House): vscode.Disposable {
     'diffidence.showLog': () => session.log.show(),
     'diffidence.restart': () => session.restart(),
     'diffidence.doctor': () => doctor(house),
+    'diffidence.compareCandidates': (file?: vscode.Uri, files?: vscode.Uri[]) =>
+      compareCandidates(house, files ?? (file instanceof vscode.Uri ? [file] : [])),
+    'diffidence.compareAgain': () => candidates.again(),
+    'diffidence.closeComparison': () => candidates.close(),
   };
   /** These take a row of the tree. */
   const ofRows: Record<string, (node: never) => unknown> = {
@@ -50,6 +64,10 @@ export function registerCommands(house: House): vscode.Disposable {
       session.command('diffidence.ignoreHunk', file.uri, hunk.id),
     'diffidence.stopIgnoring': ({ file, hunk }: HunkNode) =>
       session.command('diffidence.stopIgnoringHunk', file.uri, hunk.id),
+    'diffidence.openCandidateFile': ({ comparison, one, file }: CandidateFileNode) =>
+      candidates.openFile(comparison.root, one, file.path),
+    'diffidence.applyThisCandidate': ({ comparison, one }: CandidateNode) =>
+      candidates.apply(comparison.root, one),
     'diffidence.revert': async ({ file, hunk }: HunkNode) => {
       const problem = await revert(file, hunk);
       if (problem !== undefined) {
@@ -102,7 +120,7 @@ async function rescore({ session }: House, node: FileNode | undefined): Promise<
   await session.command('diffidence.rescore', uri);
 }
 
-async function describeTask(house: House, node: Node | undefined): Promise<void> {
+async function describeTask(house: House, node: RepositoryNode | undefined): Promise<void> {
   const { session, repositories } = house;
   const root = (node?.changes ?? here(repositories))?.root;
   if (root === undefined) {
@@ -119,6 +137,19 @@ async function describeTask(house: House, node: Node | undefined): Promise<void>
   });
   if (task !== undefined) {
     await session.setTask(root, task.trim() || undefined);
+  }
+}
+
+async function compareCandidates(
+  { repositories, candidates, view }: House,
+  files: vscode.Uri[],
+): Promise<void> {
+  const root = (files[0] ? repositories.of(files[0]) : here(repositories))?.root;
+  if (root === undefined) {
+    throw new Error('There is no git repository in this window.');
+  }
+  if (await candidates.compare(root, files)) {
+    await view.revealComparison();
   }
 }
 

@@ -18,15 +18,20 @@ export class Papers implements vscode.TextDocumentContentProvider, vscode.Dispos
     return this.texts.get(uri.toString()) ?? '';
   }
 
+  /** Keeps `text` under `name`, in place of what was there before, and returns where it can be read. */
+  put(name: string, text: string): vscode.Uri {
+    const uri = vscode.Uri.from({ scheme: SCHEME, path: `/${name}` });
+    this.texts.set(uri.toString(), text);
+    this.changed.fire(uri);
+    return uri;
+  }
+
   /**
    * Shows `text` under `name`, in place of what was shown under that name before. The name's
    * ending tells the language.
    */
   async show(name: string, text: string): Promise<void> {
-    const uri = vscode.Uri.from({ scheme: SCHEME, path: `/${name}` });
-    this.texts.set(uri.toString(), text);
-    this.changed.fire(uri);
-    const document = await vscode.workspace.openTextDocument(uri);
+    const document = await vscode.workspace.openTextDocument(this.put(name, text));
     await vscode.window.showTextDocument(document, { preview: true });
   }
 

@@ -1,7 +1,22 @@
-/** The Patch review view: repositories if there are several, files, hunks; lowest score first. */
+/**
+ * The Patch review view: candidates that were compared, best first; repositories if there are
+ * several, files, hunks, lowest score first.
+ */
 
 import path from 'node:path';
 import * as vscode from 'vscode';
+import {
+  type Compared,
+  type ComparedFile,
+  type Comparison,
+  candidateFileNote,
+  candidateNote,
+  candidateTip,
+  comparisonNote,
+  comparisonTip,
+  type Refused,
+  shortName,
+} from '../core/candidates';
 import {
   band,
   type ChangedFile,
@@ -12,12 +27,41 @@ import {
   hunksByScore,
 } from '../core/changes';
 import { fileNote, hunkNote, percent, plural, progress, terms } from '../core/words';
+import type { Candidates } from './candidates';
 import type { Repositories } from './repositories';
 import type { Session } from './session';
 
 export const VIEW = 'diffidence.review';
 
-export type Node = RepositoryNode | FileNode | HunkNode;
+export type Node = RepositoryNode | FileNode | HunkNode | ComparisonNode | ComparedNode;
+/** A candidate, or a part of one. */
+export type ComparedNode = CandidateNode | RefusedNode | CandidateFileNode | SkippedNode;
+export interface ComparisonNode {
+  kind: 'comparison';
+  comparison: Comparison;
+}
+export interface CandidateNode {
+  kind: 'candidate';
+  comparison: Comparison;
+  one: Compared;
+}
+export interface RefusedNode {
+  kind: 'refused';
+  comparison: Comparison;
+  refused: Refused;
+}
+export interface CandidateFileNode {
+  kind: 'candidateFile';
+  comparison: Comparison;
+  one: Compared;
+  file: ComparedFile;
+}
+export interface SkippedNode {
+  kind: 'skipped';
+  comparison: Comparison;
+  one: Compared;
+  skipped: Compared['skipped'][number];
+}
 export interface RepositoryNode {
   kind: 'repository';
   changes: Changes;
@@ -47,6 +91,7 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
   constructor(
     private readonly session: Session,
     private readonly repositories: Repositories,
+    private readonly candidates: Candidates,
   ) {
     this.view = vscode.window.createTreeView(VIEW, {
       treeDataProvider: this,
@@ -56,6 +101,7 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
       this.view,
       this.changed,
       repositories.onDidChange(() => this.update()),
+      candidates.onDidChange(() => this.update()),
       session.onDidChangeState(() => this.update()),
     ];
     this.update();
@@ -74,17 +120,31 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     }
   }
 
+  /** Shows the view with the comparison on top. */
+  async revealComparison(): Promise<void> {
+    await vscode.commands.executeCommand(`${VIEW}.focus`);
+    const [node] = this.comparisonNodes();
+    if (node !== undefined) {
+      await this.view.reveal(node, { select: true, focus: false, expand: true });
+    }
+  }
+
   getChildren(node?: Node): Node[] {
     switch (node?.kind) {
       case undefined: {
         const repositories = this.repositoryNodes();
-        return repositories.length > 1 ? repositories : repositories.flatMap(fileNodes);
+        const changes = repositories.length > 1 ? repositories : repositories.flatMap(fileNodes);
+        return [...this.comparisonNodes(), ...changes];
       }
+      case 'comparison':
+        return comparedNodes(node);
+      case 'candidate':
+        return partNodes(node);
       case 'repository':
         return fileNodes(node);
       case 'file':
         return hunksByScore(node.file.hunks).map((hunk) => ({ ...node, kind: 'hunk', hunk }));
-      case 'hunk':
+      default:
         return [];
     }
   }
@@ -99,6 +159,14 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
           : undefined;
       case 'hunk':
         return { kind: 'file', changes: node.changes, file: node.file };
+      case 'comparison':
+        return undefined;
+      case 'candidate':
+      case 'refused':
+        return { kind: 'comparison', comparison: node.comparison };
+      case 'candidateFile':
+      case 'skipped':
+        return { kind: 'candidate', comparison: node.comparison, one: node.one };
     }
   }
 
@@ -110,7 +178,22 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
         return fileItem(node);
       case 'hunk':
         return hunkItem(node);
+      case 'comparison':
+        return comparisonItem(node);
+      case 'candidate':
+        return candidateItem(node);
+      case 'refused':
+        return refusedItem(node);
+      case 'candidateFile':
+        return candidateFileItem(node);
+      case 'skipped':
+        return skippedItem(node);
     }
+  }
+
+  private comparisonNodes(): ComparisonNode[] {
+    const { comparison } = this.candidates;
+    return comparison === undefined ? [] : [{ kind: 'comparison', comparison }];
   }
 
   private repositoryNodes(): RepositoryNode[] {
@@ -136,7 +219,9 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     void vscode.commands.executeCommand('setContext', 'diffidence.postponed', isPutOff);
     void vscode.commands.executeCommand('setContext', 'diffidence.view', this.empty(all));
     const scores = all.map(({ root }) => this.repositories.probability(root));
-    const shown = JSON.stringify([all, scores]);
+    const { comparison } = this.candidates;
+    void vscode.commands.executeCommand('setContext', 'diffidence.comparison', !!comparison);
+    const shown = JSON.stringify([all, scores, comparison]);
     if (shown !== this.shown) {
       this.shown = shown;
       this.changed.fire(undefined);
@@ -225,4 +310,76 @@ function hunkIcon(hunk: Hunk): vscode.ThemeIcon {
   return colour === undefined
     ? new vscode.ThemeIcon('circle-outline')
     : new vscode.ThemeIcon('circle-filled', new vscode.ThemeColor(`diffidence.${colour}Score`));
+}
+
+function comparedNodes({ comparison }: ComparisonNode): Node[] {
+  return [
+    ...comparison.candidates.map((one): Node => ({ kind: 'candidate', comparison, one })),
+    ...comparison.failed.map((refused): Node => ({ kind: 'refused', comparison, refused })),
+  ];
+}
+
+function partNodes({ comparison, one }: CandidateNode): Node[] {
+  return [
+    ...one.files.map((file): Node => ({ kind: 'candidateFile', comparison, one, file })),
+    ...one.skipped.map((skipped): Node => ({ kind: 'skipped', comparison, one, skipped })),
+  ];
+}
+
+function comparisonItem({ comparison }: ComparisonNode): vscode.TreeItem {
+  const { Expanded } = vscode.TreeItemCollapsibleState;
+  const item = new vscode.TreeItem('Candidates', Expanded);
+  item.id = 'candidates';
+  item.description = comparisonNote(comparison);
+  item.tooltip = comparisonTip(comparison);
+  item.iconPath = new vscode.ThemeIcon('versions');
+  item.contextValue = 'comparison';
+  return item;
+}
+
+const KIND_ICONS = { patch: 'diff', branch: 'git-branch', worktree: 'folder' };
+
+function candidateItem({ comparison, one }: CandidateNode): vscode.TreeItem {
+  const { Collapsed } = vscode.TreeItemCollapsibleState;
+  const place = comparison.candidates.indexOf(one) + 1;
+  const item = new vscode.TreeItem(`${place}. ${shortName(one.id, one.candidate)}`, Collapsed);
+  item.id = `candidates\n${JSON.stringify(one.candidate)}`;
+  item.description = candidateNote(one);
+  item.tooltip = candidateTip(one);
+  item.iconPath = new vscode.ThemeIcon(KIND_ICONS[one.candidate.kind]);
+  item.contextValue = 'candidate';
+  return item;
+}
+
+function refusedItem({ refused }: RefusedNode): vscode.TreeItem {
+  const item = new vscode.TreeItem(shortName(refused.id, refused.candidate));
+  item.description = refused.reason;
+  item.tooltip = `${refused.id}\nnot ranked: ${refused.reason}`;
+  item.iconPath = new vscode.ThemeIcon('warning');
+  item.contextValue = 'refused';
+  return item;
+}
+
+function candidateFileItem({ comparison, one, file }: CandidateFileNode): vscode.TreeItem {
+  const item = new vscode.TreeItem(path.posix.basename(file.path));
+  item.id = `candidates\n${JSON.stringify(one.candidate)}\n${file.path}`;
+  // For the icon of its language; a URI of a file would also show what git says of the work tree.
+  item.resourceUri = vscode.Uri.from({ scheme: 'diffidence', path: `/${file.path}` });
+  item.iconPath = vscode.ThemeIcon.File;
+  item.description = candidateFileNote(file);
+  const renamed = file.oldPath === undefined ? '' : `\nfrom ${file.oldPath}`;
+  item.tooltip = `${file.path}${renamed}\n${candidateFileNote(file)}`;
+  item.contextValue = 'candidateFile';
+  const node: CandidateFileNode = { kind: 'candidateFile', comparison, one, file };
+  item.command = { command: 'diffidence.openCandidateFile', title: 'Open', arguments: [node] };
+  return item;
+}
+
+function skippedItem({ skipped }: SkippedNode): vscode.TreeItem {
+  const item = new vscode.TreeItem(path.posix.basename(skipped.path));
+  item.description = `not scored: ${skipped.reason}`;
+  item.tooltip = `${skipped.path}\nnot scored: ${skipped.reason}`;
+  item.iconPath = new vscode.ThemeIcon('circle-slash');
+  item.contextValue = 'skipped';
+  return item;
 }

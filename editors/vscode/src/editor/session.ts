@@ -84,12 +84,15 @@ export class Session implements vscode.Disposable {
   }
 
   /** Sends a request; rejects if no server runs. */
-  request<T>(method: string, params: unknown): Promise<T> {
+  request<T>(method: string, params: unknown, token?: vscode.CancellationToken): Promise<T> {
     const client = this.client;
     if (client?.isRunning() !== true) {
       return Promise.reject(new Error('Diffidence is not running.'));
     }
-    return client.sendRequest<T>(method, params);
+    // A token that is undefined would be sent as a parameter.
+    return token === undefined
+      ? client.sendRequest<T>(method, params)
+      : client.sendRequest<T>(method, params, token);
   }
 
   /** Runs a command of the server. */
