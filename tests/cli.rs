@@ -615,7 +615,7 @@ fn score_answers_each_line_in_order_and_goes_on_after_a_bad_one() {
 }
 
 #[test]
-fn score_has_no_probability_for_what_the_model_cannot_judge() {
+fn score_has_no_probability_for_what_the_model_cannot_judge_if_that_is_asked_for() {
     let bench = Bench::new();
     let prose = "--- a/a.md\n+++ b/a.md\n@@ -1 +1 @@\n-one\n+two\n";
     // 61 times what fits into the two windows of the model.
@@ -626,13 +626,16 @@ fn score_has_no_probability_for_what_the_model_cannot_judge() {
         .iter()
         .map(|patch| json!({"id": 1, "patch": patch}).to_string())
         .collect();
-    let output = bench.run_with(&["score"], records.join("\n").as_bytes());
-    assert_eq!(output.code, 0, "{}", output.err);
-    let answers: Vec<Value> = output
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let answers = |arguments: &[&str]| -> Vec<Value> {
+        let output = bench.run_with(arguments, records.join("\n").as_bytes());
+        assert_eq!(output.code, 0, "{}", output.err);
+        let lines = output.out.lines();
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    for answer in answers(&["score"]) {
+        assert!(answer["probability"].is_f64() && answer["logit"].is_f64());
+    }
+    let answers = answers(&["score", "--abstain"]);
     let said = |value: &Value| {
         (
             value["probability"].is_f64(),

@@ -1,7 +1,8 @@
 //! `diffidence score`: JSON lines in, JSON lines out, in the same order and as they come.
 //!
 //! Invariant: every line that is not blank gets exactly one answer; a line that cannot be scored
-//! gets an error object, never a score, and what the model cannot judge has no probability.
+//! gets an error object, never a score. Programs that read this stream count on a number for each
+//! patch, so what the model cannot judge has none only where that is asked for.
 
 use super::Status;
 use super::model::{ModelArgs, PriorArg, engine};
@@ -23,6 +24,9 @@ pub(super) struct ScoreArgs {
     /// JSON lines, plain or compressed with zstd; `-` is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     input: PathBuf,
+    /// Answer `null` and the reason, in place of a number, for what the model cannot judge
+    #[arg(long, conflicts_with = "no_abstain")]
+    abstain: bool,
     #[command(flatten)]
     prior: PriorArg,
     #[command(flatten)]
@@ -98,7 +102,11 @@ pub(super) fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<Status> {
         prior: args.prior.prior,
         ..Config::default()
     };
-    let engine = engine(&args.model, &config)?;
+    let model = ModelArgs {
+        no_abstain: !args.abstain,
+        ..args.model.clone()
+    };
+    let engine = engine(&model, &config)?;
     let lines = records::open(&args.input)
         .with_context(|| format!("cannot read {}", args.input.display()))?;
     let mut status = Status::Fine;
