@@ -4,7 +4,8 @@
 //! [`model`] turns a patch into logits, [`calibration`] turns logits into probabilities,
 //! [`scoring`] runs both off the caller's thread and remembers results, [`ranking`] chooses among
 //! candidates, [`review`] keeps what the
-//! user said about hunks, and [`server`] and [`cli`] show all of it. Each room knows only the types of the rooms before it.
+//! user said about hunks, and [`server`], [`serve`] and [`cli`] show all of it to editors, to trainers
+//! and to people. Each room knows only the types of the rooms before it.
 
 pub mod calibration;
 pub mod change;
@@ -15,5 +16,6 @@ pub mod ranking;
 pub mod review;
 pub mod scoring;
 mod sealed;
+pub mod serve;
 pub mod server;
 mod svg;

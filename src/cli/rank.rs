@@ -133,9 +133,9 @@ impl Task {
     fn add(&mut self, record: &Record, engine: &Engine) {
         let name = record.id.to_string();
         match judge(record, engine) {
-            Ok(Judged { patch, verdict, .. }) => self.candidates.push(Candidate {
+            Ok(Judged { prepared, verdict }) => self.candidates.push(Candidate {
                 name,
-                patch,
+                patch: prepared.patch,
                 verdict,
             }),
             Err(failure) => self.failed.push((name, failure.message)),

@@ -6,10 +6,8 @@
 use super::Status;
 use super::model::{ModelArgs, PriorArg, engine};
 use super::records::{self, LineError, Record, RecordId};
-use crate::calibration::{Logit, Probability};
-use crate::change::Patch;
 use crate::config::Config;
-use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot, Verdict};
+use crate::scoring::{Engine, Prepared, ScoreError, Scored, Slot, Verdict};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -43,35 +41,6 @@ enum AnswerResult {
     Failed { error: Failure },
 }
 
-#[derive(Serialize)]
-struct Scored {
-    probability: Probability,
-    logit: Logit,
-    hunks: Vec<HunkScore>,
-    model: String,
-    calibration: String,
-    tokens: usize,
-    truncated: bool,
-    skipped: Vec<Skipped>,
-}
-
-#[derive(Serialize)]
-struct HunkScore {
-    file: String,
-    old_start: u32,
-    old_lines: u32,
-    new_start: u32,
-    new_lines: u32,
-    probability: Probability,
-    logit: Logit,
-}
-
-#[derive(Serialize)]
-struct Skipped {
-    file: String,
-    reason: &'static str,
-}
-
 pub(super) fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<Status> {
     let config = Config {
         prior: args.prior.prior,
@@ -98,7 +67,9 @@ fn answer(record: Result<(u64, Record), LineError>, engine: &Engine) -> Answer {
     match record {
         Ok((_, record)) => {
             let result = match judge(&record, engine) {
-                Ok(judged) => AnswerResult::Scored(Box::new(judged.into())),
+                Ok(judged) => {
+                    AnswerResult::Scored(Box::new(judged.prepared.scored(judged.verdict)))
+                }
                 Err(error) => AnswerResult::Failed { error },
             };
             Answer {
@@ -122,9 +93,7 @@ fn answer(record: Result<(u64, Record), LineError>, engine: &Engine) -> Answer {
 
 /// A record's patch with its verdict.
 pub(super) struct Judged {
-    /// The files that have hunks.
-    pub(super) patch: Patch,
-    skipped: Vec<Skipped>,
+    pub(super) prepared: Prepared,
     pub(super) verdict: Verdict,
 }
 
@@ -137,37 +106,14 @@ pub(super) struct Failure {
 
 /// Scores one record: the same for `score` and `eval`.
 pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure> {
-    let patch = Patch::from_typed_unified(record.patch.as_bytes()).map_err(|error| Failure {
-        code: "bad-patch",
+    let prepared = Prepared::of(&record.patch).map_err(|error| Failure {
+        code: error.code(),
         message: error.to_string(),
     })?;
-    let (files, without): (Vec<_>, Vec<_>) = patch
-        .files
-        .into_iter()
-        .partition(|file| !file.hunks.is_empty());
-    let skipped = without.iter().map(|file| Skipped {
-        file: file.path().to_owned(),
-        reason: "no changed lines of text",
-    });
-    let skipped = skipped.collect();
-    let patch = Patch { files };
-    if patch.files.is_empty() {
-        return Err(Failure {
-            code: "nothing-to-score",
-            message: "the patch changes no lines of text".into(),
-        });
-    }
-    let request = ScoreRequest {
-        patch: patch.clone(),
-        task: record.problem.clone(),
-    };
+    let request = prepared.request(record.problem.clone());
     let slot = Slot(record.id.to_string());
     let verdict = engine.score(slot, request).map_err(failure)?;
-    Ok(Judged {
-        patch,
-        skipped,
-        verdict,
-    })
+    Ok(Judged { prepared, verdict })
 }
 
 fn failure(error: ScoreError) -> Failure {
@@ -177,31 +123,5 @@ fn failure(error: ScoreError) -> Failure {
             ScoreError::Cancelled | ScoreError::Stopped => "cancelled",
         },
         message: error.to_string(),
-    }
-}
-
-impl From<Judged> for Scored {
-    fn from(judged: Judged) -> Self {
-        let verdict = judged.verdict;
-        let hunks = judged.patch.hunks().zip(&verdict.hunks);
-        let hunks = hunks.map(|((file, hunk), score)| HunkScore {
-            file: file.path().to_owned(),
-            old_start: hunk.old.start,
-            old_lines: hunk.old.lines,
-            new_start: hunk.new.start,
-            new_lines: hunk.new.lines,
-            probability: score.probability,
-            logit: score.logit,
-        });
-        Self {
-            probability: verdict.patch.probability,
-            logit: verdict.patch.logit,
-            hunks: hunks.collect(),
-            model: verdict.model,
-            calibration: verdict.calibration,
-            tokens: verdict.tokens,
-            truncated: verdict.truncated,
-            skipped: judged.skipped,
-        }
     }
 }

@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod engine;
 pub mod key;
+pub mod record;
 #[cfg(test)]
 mod sample;
 mod store;
@@ -14,4 +15,5 @@ pub mod verdict;
 pub use cache::Cache;
 pub use engine::{Engine, EngineOptions, EngineState, Loader, Rank, ScoreError, Slot};
 pub use key::CacheKey;
+pub use record::{Prepared, Scored, Unjudgeable};
 pub use verdict::{HELP, Judge, Score, ScoreRequest, Verdict, hunks_to_check};
