@@ -13,6 +13,7 @@ mod model;
 mod models;
 mod rank;
 pub mod records;
+mod remote;
 mod report;
 mod review;
 mod sarif;

@@ -82,6 +82,8 @@ pub(super) struct Actor {
     refreshes: Refreshes,
     /// Warnings that were already given.
     warned: HashSet<String>,
+    /// Not told yet.
+    notice: Option<String>,
 }
 
 /// The engine starts when the client's settings are known.
@@ -123,6 +125,7 @@ impl Actor {
             loader,
             reviews,
             config,
+            notice,
         } = options;
         let changed = events.clone();
         let watcher = Watcher::new(Box::new(move |root| {
@@ -152,6 +155,7 @@ impl Actor {
             engine_status: Status::idle(),
             refreshes: Refreshes::default(),
             warned: HashSet::new(),
+            notice,
         }
     }
 
