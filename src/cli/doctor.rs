@@ -130,6 +130,9 @@ fn model(args: &DoctorArgs, threads: usize, findings: &mut Findings) -> Value {
         section.insert("version".into(), json!(bundle.identity.version));
         section.insert("hash".into(), json!(bundle.identity.bundle_hash));
         section.insert("renderer".into(), json!(bundle.identity.renderer));
+        if let Some(destination) = bundle.destination() {
+            section.insert("privacy".into(), json!(destination.to_string()));
+        }
         let calibration = calibration(&bundle).unwrap_or_else(|| bundle.calibration.clone());
         section.insert("calibration".into(), json!(calibration.id));
         section.insert("prior".into(), json!(calibration.default_prior));

@@ -13,10 +13,12 @@ mod model;
 mod models;
 mod rank;
 pub mod records;
+mod remote;
 mod report;
 mod review;
 mod sarif;
 mod score;
+mod serve;
 mod text;
 
 use clap::{Parser, Subcommand};
@@ -49,6 +51,8 @@ enum Command {
     Model(models::ModelCommand),
     /// List, undo or export what was said about hunks in an editor
     Review(review::ReviewArgs),
+    /// Serve trainers and agents over HTTP
+    Serve(serve::ServeArgs),
     /// Serve an editor over standard input and output
     Lsp(LspArgs),
 }
@@ -106,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args, &mut out),
         Command::Model(args) => models::run(&args, &mut out),
         Command::Review(args) => review::run(&args, &mut out),
+        Command::Serve(args) => serve::run(&args, &mut out),
         Command::Lsp(args) => {
             drop(out);
             return lsp(&args);

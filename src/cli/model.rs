@@ -62,6 +62,8 @@ struct Opened {
     judge: Judge,
     loader: Loader,
     cache: Arc<Cache>,
+    /// What the user must know of where changed code goes.
+    notice: Option<String>,
 }
 
 fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Opened> {
@@ -78,6 +80,11 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
         .threads
         .or(config.threads.and_then(NonZeroUsize::new))
         .or(NonZeroUsize::new(default_threads));
+    let notice = bundle.destination().map(|it| it.to_string());
+    if let Some(notice) = &notice {
+        // If standard error is gone, so is whoever would read it.
+        drop(writeln!(std::io::stderr(), "note: {notice}"));
+    }
     let loader: Loader = Box::new(move || bundle.model(Threads::new(threads)?));
     let cache = match Cache::default_folder().filter(|_| !args.no_cache) {
         Some(folder) => Cache::in_folder(folder),
@@ -87,6 +94,7 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
         judge,
         loader,
         cache: Arc::new(cache),
+        notice,
     })
 }
 
@@ -130,6 +138,7 @@ pub(super) fn server_options(args: &ModelArgs, prior: &PriorArg) -> Result<Serve
         loader: opened.loader,
         reviews: Reviews::in_folder(Reviews::default_folder()),
         config,
+        notice: opened.notice,
     })
 }
 

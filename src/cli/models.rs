@@ -6,6 +6,7 @@
 use super::Status;
 use super::doctor::sample;
 use super::model::cores;
+use super::remote::{RemoteArgs, add_remote};
 use crate::model::locate::VARIABLE;
 use crate::model::verifier::{Import, Imported, Template, TemplateChoice, import};
 use crate::model::{Bundle, Cancel, ModelError, Threads, locate};
@@ -28,6 +29,8 @@ pub(super) struct ModelCommand {
 enum Action {
     /// Make a bundle from a language model on disk, which then judges changes
     Import(ImportArgs),
+    /// Use a model that an engine serves, such as vLLM: changed code is sent there
+    AddRemote(RemoteArgs),
     /// Show the models that were imported, and which one is used
     List,
     /// Check all files of a bundle and score a small patch with it
@@ -72,6 +75,7 @@ struct ImportArgs {
 pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
     match &args.action {
         Action::Import(args) => run_import(args, out)?,
+        Action::AddRemote(args) => add_remote(args, out)?,
         Action::List => list(out)?,
         Action::Verify { model } => {
             let bundle = Bundle::open(&named(model)?)?;
@@ -140,21 +144,8 @@ fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default(),
     };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) || name == BUNDLED {
-        bail!(
-            "{name:?} cannot be a name: state one of letters, digits, `-`, `_` and `.` with `--name`"
-        );
-    }
-    let folder = match &args.out {
-        Some(folder) => folder.clone(),
-        None => models()?.join(&name),
-    };
-    let template = match args.template.as_str() {
-        "swe-judge" => TemplateChoice::BuiltIn(Template::SweJudge),
-        "patch-judge" => TemplateChoice::BuiltIn(Template::PatchJudge),
-        file => TemplateChoice::File(file.into()),
-    };
+    let folder = folder_for(&name, args.out.as_deref())?;
+    let template = template(&args.template);
     let wanted = Import {
         source: &source,
         out: &folder,
@@ -165,6 +156,29 @@ fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
         copy: args.copy,
     };
     summary(&import(&wanted, &sample(), threads()?)?, out)
+}
+
+/// The folder of a new model: a stated one, or one of its name in the user's data folder.
+pub(super) fn folder_for(name: &str, stated: Option<&Path>) -> Result<PathBuf> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) || name == BUNDLED {
+        bail!(
+            "{name:?} cannot be a name: state one of letters, digits, `-`, `_` and `.` with `--name`"
+        );
+    }
+    Ok(match stated {
+        Some(folder) => folder.to_path_buf(),
+        None => models()?.join(name),
+    })
+}
+
+/// The template that a flag names: a built-in one, or a file.
+pub(super) fn template(stated: &str) -> TemplateChoice {
+    match stated {
+        "swe-judge" => TemplateChoice::BuiltIn(Template::SweJudge),
+        "patch-judge" => TemplateChoice::BuiltIn(Template::PatchJudge),
+        file => TemplateChoice::File(file.into()),
+    }
 }
 
 fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {

@@ -146,8 +146,8 @@ impl Task {
     fn add(&mut self, record: &Record, engine: &Engine) {
         let name = record.id.to_string();
         match judge(record, engine) {
-            Ok(Judged { patch, verdict, .. }) => {
-                self.lineup.add(name, patch, &verdict);
+            Ok(Judged { prepared, verdict }) => {
+                self.lineup.add(name, prepared.patch, &verdict);
             }
             Err(failure) => self.lineup.failed.push(Failed {
                 id: name,

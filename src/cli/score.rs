@@ -7,12 +7,8 @@
 use super::Status;
 use super::model::{ModelArgs, PriorArg, engine};
 use super::records::{self, LineError, Record, RecordId};
-use crate::calibration::{Logit, Probability};
-use crate::change::Patch;
 use crate::config::Config;
-use crate::scoring::{
-    Abstention, Engine, Opinion, ScoreError, ScoreRequest, Slot, Unscorable, Verdict,
-};
+use crate::scoring::{Engine, Prepared, ScoreError, Scored, Slot, Verdict};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -49,54 +45,6 @@ enum AnswerResult {
     Failed { error: Failure },
 }
 
-#[derive(Serialize)]
-struct Scored {
-    #[serde(flatten)]
-    said: Said,
-    hunks: Vec<HunkScore>,
-    model: String,
-    calibration: String,
-    tokens: usize,
-    truncated: bool,
-    skipped: Vec<Skipped>,
-}
-
-/// A score, or `null` in place of both of its numbers and the reason.
-#[derive(Serialize)]
-pub(super) struct Said {
-    probability: Option<Probability>,
-    logit: Option<Logit>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    abstained: Option<Abstention>,
-}
-
-impl From<&Opinion> for Said {
-    fn from(opinion: &Opinion) -> Self {
-        Self {
-            probability: opinion.probability(),
-            logit: opinion.score().map(|score| score.logit),
-            abstained: opinion.abstention().cloned(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct HunkScore {
-    file: String,
-    old_start: u32,
-    old_lines: u32,
-    new_start: u32,
-    new_lines: u32,
-    #[serde(flatten)]
-    said: Said,
-}
-
-#[derive(Serialize)]
-struct Skipped {
-    file: String,
-    reason: &'static str,
-}
-
 pub(super) fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<Status> {
     let config = Config {
         prior: args.prior.prior,
@@ -127,7 +75,9 @@ fn answer(record: Result<(u64, Record), LineError>, engine: &Engine) -> Answer {
     match record {
         Ok((_, record)) => {
             let result = match judge(&record, engine) {
-                Ok(judged) => AnswerResult::Scored(Box::new(judged.into())),
+                Ok(judged) => {
+                    AnswerResult::Scored(Box::new(judged.prepared.scored(judged.verdict)))
+                }
                 Err(error) => AnswerResult::Failed { error },
             };
             Answer {
@@ -151,9 +101,7 @@ fn answer(record: Result<(u64, Record), LineError>, engine: &Engine) -> Answer {
 
 /// A record's patch with its verdict.
 pub(super) struct Judged {
-    /// The files that have hunks.
-    pub(super) patch: Patch,
-    skipped: Vec<Skipped>,
+    pub(super) prepared: Prepared,
     pub(super) verdict: Verdict,
 }
 
@@ -166,27 +114,14 @@ pub(super) struct Failure {
 
 /// Scores one record: the same for `score` and `eval`.
 pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure> {
-    let request = ScoreRequest::of_diff(record.patch.as_bytes(), record.problem.clone());
-    let (request, without) = request.map_err(|error| Failure {
-        code: match error {
-            Unscorable::Diff(_) => "bad-patch",
-            Unscorable::NoLines => "nothing-to-score",
-        },
+    let prepared = Prepared::of(&record.patch).map_err(|error| Failure {
+        code: error.code(),
         message: error.to_string(),
     })?;
-    let skipped = without.iter().map(|file| Skipped {
-        file: file.path().to_owned(),
-        reason: "no changed lines of text",
-    });
-    let skipped = skipped.collect();
-    let patch = request.patch.clone();
+    let request = prepared.request(record.problem.clone());
     let slot = Slot(record.id.to_string());
     let verdict = engine.score(slot, request).map_err(failure)?;
-    Ok(Judged {
-        patch,
-        skipped,
-        verdict,
-    })
+    Ok(Judged { prepared, verdict })
 }
 
 fn failure(error: ScoreError) -> Failure {
@@ -196,29 +131,5 @@ fn failure(error: ScoreError) -> Failure {
             ScoreError::Cancelled | ScoreError::Stopped => "cancelled",
         },
         message: error.to_string(),
-    }
-}
-
-impl From<Judged> for Scored {
-    fn from(judged: Judged) -> Self {
-        let verdict = judged.verdict;
-        let hunks = judged.patch.hunks().zip(&verdict.hunks);
-        let hunks = hunks.map(|((file, hunk), opinion)| HunkScore {
-            file: file.path().to_owned(),
-            old_start: hunk.old.start,
-            old_lines: hunk.old.lines,
-            new_start: hunk.new.start,
-            new_lines: hunk.new.lines,
-            said: opinion.into(),
-        });
-        Self {
-            said: (&verdict.patch).into(),
-            hunks: hunks.collect(),
-            model: verdict.model,
-            calibration: verdict.calibration,
-            tokens: verdict.tokens,
-            truncated: verdict.truncated,
-            skipped: judged.skipped,
-        }
     }
 }

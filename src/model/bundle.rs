@@ -7,6 +7,7 @@
 use super::gguf::Gguf;
 use super::heads::HeadWeights;
 use super::manifest::{AnyManifest, FileEntry, Manifest, Refusal};
+use super::remote::{Destination, RemoteVerifier};
 use super::reward::{ModelError, ModelIdentity, RewardModel};
 use super::threads::Threads;
 use super::trunk::Trunk;
@@ -94,7 +95,21 @@ impl Bundle {
         Ok(match &self.manifest {
             AnyManifest::TrunkHeads(_) => Box::new(self.load_on(threads)?),
             AnyManifest::Verifier(_) => Box::new(self.verifier(threads)?),
+            AnyManifest::Remote(manifest) => {
+                let files = BundleFiles { dir: &self.dir };
+                let identity = self.identity.clone();
+                Box::new(RemoteVerifier::load(identity, manifest, &files)?)
+            }
         })
+    }
+
+    /// Where changed code is sent to be judged; none if this process judges it.
+    #[must_use]
+    pub fn destination(&self) -> Option<Destination> {
+        match &self.manifest {
+            AnyManifest::Remote(manifest) => Some(manifest.destination()),
+            AnyManifest::TrunkHeads(_) | AnyManifest::Verifier(_) => None,
+        }
     }
 
     /// Like [`Bundle::model`] for a bundle that must be of kind `generative-verifier`.
@@ -268,7 +283,7 @@ pub(super) fn digest(from: &mut impl Read) -> std::io::Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-/// What both kinds of manifest state.
+/// What all kinds of manifest state.
 struct Stated<'a> {
     name: &'a str,
     version: &'a str,
@@ -297,6 +312,7 @@ impl AnyManifest {
         match self {
             Self::TrunkHeads(manifest) => stated!(manifest),
             Self::Verifier(manifest) => stated!(manifest),
+            Self::Remote(manifest) => stated!(manifest),
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::heads::{HunkPool, PatchPool};
 use super::lines::LINE_NUMBERS;
 use super::metrics::METRICS;
+use super::remote;
 use super::render::RENDERER;
 use super::reversal::REVERSAL;
 use super::surroundings::SURROUNDINGS;
@@ -118,13 +119,15 @@ struct Preamble {
 enum Kind {
     TrunkHeads,
     GenerativeVerifier,
+    Remote,
 }
 
-/// A manifest of either kind.
+/// A manifest of any kind.
 #[derive(Debug, Clone)]
 pub(super) enum AnyManifest {
     TrunkHeads(Box<Manifest>),
     Verifier(Box<verifier::Manifest>),
+    Remote(Box<remote::Manifest>),
 }
 
 impl AnyManifest {
@@ -144,6 +147,7 @@ impl AnyManifest {
             Kind::GenerativeVerifier => {
                 Self::Verifier(Box::new(verifier::Manifest::from_json(bytes)?))
             }
+            Kind::Remote => Self::Remote(Box::new(remote::Manifest::from_json(bytes)?)),
         })
     }
 }

@@ -19,6 +19,7 @@ mod metrics;
 mod ops;
 mod pool;
 mod problem;
+pub mod remote;
 pub mod render;
 mod reversal;
 pub mod reward;

@@ -133,6 +133,9 @@ pub enum ModelError {
     /// A file of weights does not hold what the bundle says, or cannot be read.
     #[error("the model's weights: {0}")]
     Weights(String),
+    /// The engine of a remote model does not answer, or not as it should.
+    #[error("the remote model: {0}")]
+    Remote(String),
     /// The patch has no added or removed line.
     #[error("the patch changes no line: there is nothing to score")]
     NothingToScore,

@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod engine;
 pub mod key;
+pub mod record;
 #[cfg(test)]
 mod sample;
 pub mod scope;
@@ -15,6 +16,7 @@ pub mod verdict;
 pub use cache::Cache;
 pub use engine::{Engine, EngineOptions, EngineState, Loader, Rank, ScoreError, Slot};
 pub use key::CacheKey;
+pub use record::{Prepared, Scored};
 pub use scope::{Abstention, Scope};
 pub use verdict::{
     HELP, Judge, Opinion, Score, ScoreRequest, Unscorable, Verdict, hunks_to_check,

@@ -26,6 +26,17 @@ pub enum Unscorable {
     NoLines,
 }
 
+impl Unscorable {
+    /// The word that programs know it by.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Diff(_) => "bad-patch",
+            Self::NoLines => "nothing-to-score",
+        }
+    }
+}
+
 impl ScoreRequest {
     /// Asks about the files of a patch that have hunks. Those that have none are returned beside
     /// the request.

@@ -86,6 +86,8 @@ pub(super) struct Actor {
     refreshes: Refreshes,
     /// Warnings that were already given.
     warned: HashSet<String>,
+    /// Not told yet.
+    notice: Option<String>,
 }
 
 /// The engine starts when the client's settings are known.
@@ -127,6 +129,7 @@ impl Actor {
             loader,
             reviews,
             config,
+            notice,
         } = options;
         let changed = events.clone();
         let watcher = Watcher::new(Box::new(move |root| {
@@ -158,6 +161,7 @@ impl Actor {
             engine_status: Status::idle(),
             refreshes: Refreshes::default(),
             warned: HashSet::new(),
+            notice,
         }
     }
 

@@ -69,6 +69,8 @@ pub struct ServerOptions {
     pub reviews: Reviews,
     /// The settings that the client's are laid over.
     pub config: Config,
+    /// What the user must be told once, such as that changed code leaves the machine.
+    pub notice: Option<String>,
 }
 
 /// Serves one client until it goes. Must run on a tokio runtime with time and a blocking pool.

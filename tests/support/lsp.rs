@@ -108,6 +108,7 @@ impl Client {
             loader: setup.model.loader(),
             reviews: Reviews::in_folder(Some(data)),
             config: Config::default(),
+            notice: None,
         };
         let server = tokio::spawn(serve(input, output, options));
 

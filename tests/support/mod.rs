@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub mod fake_model;
+pub mod http;
 pub mod lsp;
 pub mod program;
 

@@ -272,7 +272,7 @@ fn chat_template(source: &Path) -> String {
 }
 
 /// The text of a template, its name, and the words that answer it.
-fn template(
+pub(in crate::model) fn template(
     choice: &TemplateChoice,
     markup: Markup,
 ) -> Result<(String, &'static str, [String; 2]), ImportError> {
@@ -361,7 +361,11 @@ fn place(
     Ok((FileEntry { file, sha256 }, size, linked))
 }
 
-fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<FileEntry, ImportError> {
+pub(in crate::model) fn write(
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<FileEntry, ImportError> {
     let path = dir.join(name);
     fs::write(&path, bytes).map_err(|error| io(&path, error))?;
     let sha256 = digest(&mut &*bytes).map_err(|error| io(&path, error))?;
@@ -380,12 +384,12 @@ fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
     fs::read(path).map_err(|error| io(path, error))
 }
 
-fn io(path: &Path, error: std::io::Error) -> ImportError {
+pub(in crate::model) fn io(path: &Path, error: std::io::Error) -> ImportError {
     let path = path.to_path_buf();
     ImportError::Io { path, error }
 }
 
-fn refused(path: &Path, problem: impl Into<String>) -> ImportError {
+pub(in crate::model) fn refused(path: &Path, problem: impl Into<String>) -> ImportError {
     ImportError::Refused {
         path: path.to_path_buf(),
         problem: problem.into(),

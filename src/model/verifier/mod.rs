@@ -19,6 +19,8 @@ mod rope;
 mod safetensors;
 
 pub use import::{Import, ImportError, Imported, TemplateChoice, import};
+pub(super) use import::{io, refused, template, write};
 pub use judge::GenerativeVerifier;
 pub(super) use manifest::Manifest;
-pub use prompt::Template;
+pub use prompt::{Markup, Template};
+pub(super) use prompt::{NO_TASK, header, rendered, sections};

@@ -18,7 +18,7 @@ const SECTIONS: [&str; 3] = ["shared", "patch", "hunk"];
 /// What begins the line that names a section.
 const SECTION: &str = "%% ";
 /// In place of a task description where there is none.
-const NO_TASK: &str = "(no description)";
+pub(in crate::model) const NO_TASK: &str = "(no description)";
 
 /// A built-in template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,9 +110,12 @@ Answer YES or NO.",
 
 /// How a model marks up the turns of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Markup {
+pub enum Markup {
     /// As Qwen does. Some models think first, unless an empty thought is already there.
-    ChatMl { thinks: bool },
+    ChatMl {
+        /// Whether it is one of those.
+        thinks: bool,
+    },
     /// As Llama 3 does.
     Llama3,
     /// A model that knows no chats.
@@ -187,23 +190,9 @@ pub(super) struct Laid {
 impl Prompt {
     /// Reads a template. Fails with a sentence for its author.
     pub(super) fn parse(text: &str, tokenizer: &Tokenizer) -> Result<Self, String> {
-        let mut sections: Vec<(&str, Vec<&str>)> = Vec::new();
-        for line in text.lines() {
-            match (line.strip_prefix(SECTION), sections.last_mut()) {
-                (Some(name), _) => sections.push((name.trim(), Vec::new())),
-                (None, Some((_, lines))) => lines.push(line),
-                (None, None) => return Err(format!("text stands before `{SECTION}shared`")),
-            }
-        }
-        let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
-        if names != SECTIONS {
-            return Err(format!(
-                "the sections are {names:?}, but they must be {SECTIONS:?}, each after a line such as `{SECTION}shared`"
-            ));
-        }
         let mut pieces = Vec::new();
-        for (_, lines) in sections {
-            pieces.push(split(&lines.join("\n"), tokenizer)?);
+        for section in sections(text)? {
+            pieces.push(split(&section, tokenizer)?);
         }
         let [shared, patch, hunk] = <[_; 3]>::try_from(pieces)
             .map_err(|_| String::from("a template has three sections"))?;
@@ -298,6 +287,26 @@ impl Prompt {
     }
 }
 
+/// The three sections of a template. Fails with a sentence for its author.
+pub(in crate::model) fn sections(text: &str) -> Result<[String; 3], String> {
+    let mut sections: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in text.lines() {
+        match (line.strip_prefix(SECTION), sections.last_mut()) {
+            (Some(name), _) => sections.push((name.trim(), Vec::new())),
+            (None, Some((_, lines))) => lines.push(line),
+            (None, None) => return Err(format!("text stands before `{SECTION}shared`")),
+        }
+    }
+    let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+    if names != SECTIONS {
+        return Err(format!(
+            "the sections are {names:?}, but they must be {SECTIONS:?}, each after a line such as `{SECTION}shared`"
+        ));
+    }
+    let texts: Vec<String> = sections.iter().map(|(_, lines)| lines.join("\n")).collect();
+    <[_; 3]>::try_from(texts).map_err(|_| String::from("a template has three sections"))
+}
+
 /// Tokens of a text that holds no control tokens, whatever it looks like: the tokenizer was told
 /// so with [`plain_from_now`].
 fn encode(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>, String> {
@@ -361,7 +370,7 @@ fn fixed(pieces: &[Piece]) -> usize {
     lengths.sum()
 }
 
-fn header(file: &FileChange) -> String {
+pub(in crate::model) fn header(file: &FileChange) -> String {
     let old = file.old_path.as_deref().unwrap_or(file.path());
     let (old, new) = match file.status {
         FileStatus::Added => ("/dev/null".into(), format!("b/{}", file.path())),
@@ -373,7 +382,7 @@ fn header(file: &FileChange) -> String {
     format!("--- {old}\n+++ {new}\n")
 }
 
-fn rendered(hunk: &Hunk) -> String {
+pub(in crate::model) fn rendered(hunk: &Hunk) -> String {
     let mut text = String::from(HUNK_MARKER);
     for line in &hunk.lines {
         text.push(LineKind::marker(line.kind));

@@ -19,6 +19,10 @@ impl Actor {
     pub(super) fn initialized(&mut self) {
         let (_, warnings) = self.settings.resolve();
         self.warn_all(warnings);
+        if let Some(notice) = self.notice.take() {
+            let text = format!("Diffidence: {notice}.");
+            self.outbox.show(MessageType::INFO, text);
+        }
         self.outbox.status(self.status.clone());
         self.tell_status();
         let Abilities {

@@ -1,0 +1,299 @@
+//! Where the task and the patch are in a text that a trainer sends.
+//!
+//! The one rule, for every endpoint that takes free text:
+//!
+//! 1. Where the text has the turns of a chat (ChatML or Llama 3), the task is the first turn of the
+//!    user, and the patch is looked for after the first turn of the assistant began. So a diff that
+//!    the prompt shows as an example is never taken for the answer.
+//! 2. The patch is the last unified diff, fenced or not. Files that follow one another with nothing
+//!    but diff lines between them are one diff; prose between them makes them two.
+//! 3. Without turns, everything before the patch is the task.
+//!
+//! Invariant: what is found is a slice of the text, never put together. Work is linear in the text.
+
+use std::ops::Range;
+
+/// What a text holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extract<'a> {
+    /// What the change is for; none if nothing is said.
+    pub(super) task: Option<&'a str>,
+    /// The text of the patch; empty if there is none.
+    pub(super) patch: &'a str,
+}
+
+/// How a chat marks up its turns.
+struct Markup {
+    user: &'static str,
+    assistant: &'static str,
+    end: &'static str,
+}
+
+const MARKUPS: [Markup; 2] = [
+    Markup {
+        user: "<|im_start|>user",
+        assistant: "<|im_start|>assistant",
+        end: "<|im_end|>",
+    },
+    Markup {
+        user: "<|start_header_id|>user<|end_header_id|>",
+        assistant: "<|start_header_id|>assistant<|end_header_id|>",
+        end: "<|eot_id|>",
+    },
+];
+
+/// What may close a turn right after the last line of a patch.
+const TURN_ENDS: [&str; 4] = ["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>"];
+
+/// The task and the patch of a prompt with its completion.
+pub(super) fn extract(text: &str) -> Extract<'_> {
+    for markup in &MARKUPS {
+        if let Some((prompt, answer)) = text.split_once(markup.assistant) {
+            return Extract {
+                task: said(user_turn(prompt, markup)),
+                patch: patch_in(answer),
+            };
+        }
+    }
+    let range = last_diff(text);
+    Extract {
+        task: said(without_open_fence(&text[..range.start])),
+        patch: &text[range],
+    }
+}
+
+/// The same where the prompt is known: the patch is only looked for after it.
+pub(super) fn extract_after<'a>(prompt: &'a str, text: &'a str) -> Extract<'a> {
+    Extract {
+        task: task_of(prompt),
+        patch: patch_in(text.strip_prefix(prompt).unwrap_or(text)),
+    }
+}
+
+/// The patch of a completion alone.
+pub(super) fn patch_in(text: &str) -> &str {
+    &text[last_diff(text)]
+}
+
+/// What a prompt asks for: the first turn of the user, or all of it.
+pub(super) fn task_of(prompt: &str) -> Option<&str> {
+    let turn = MARKUPS
+        .iter()
+        .find(|markup| prompt.contains(markup.user))
+        .map(|markup| {
+            let before = prompt.split(markup.assistant).next();
+            user_turn(before.unwrap_or(prompt), markup)
+        });
+    said(turn.unwrap_or(prompt))
+}
+
+fn user_turn<'a>(prompt: &'a str, markup: &Markup) -> &'a str {
+    let Some((_, turn)) = prompt.split_once(markup.user) else {
+        return prompt;
+    };
+    turn.split(markup.end).next().unwrap_or(turn)
+}
+
+fn said(task: &str) -> Option<&str> {
+    Some(task.trim()).filter(|task| !task.is_empty())
+}
+
+/// Without a last line that opens a fence: the patch begins after it.
+fn without_open_fence(text: &str) -> &str {
+    let trimmed = text.trim_end();
+    let start = trimmed.rfind('\n').map_or(0, |at| at + 1);
+    if trimmed[start..].trim_start().starts_with("```") {
+        &trimmed[..start]
+    } else {
+        trimmed
+    }
+}
+
+/// The range of the last diff; empty, at the end, if there is none.
+fn last_diff(text: &str) -> Range<usize> {
+    let mut last = text.len()..text.len();
+    let mut open: Option<usize> = None;
+    let mut lines = Lines::of(text);
+    while let Some(line) = lines.next() {
+        let next = lines.peek();
+        match open {
+            None if begins_file(line.text, next) => open = Some(line.start),
+            Some(start) if !belongs_to_diff(line.text) => {
+                last = start..line.start;
+                open = None;
+            }
+            _ => {}
+        }
+        if let Some(start) = open {
+            let closes = next.is_none_or(|next| next.starts_with("<|"));
+            if let Some(length) = TURN_ENDS
+                .iter()
+                .filter(|_| closes)
+                .find_map(|end| Some(line.text.trim_end().strip_suffix(end)?.len()))
+            {
+                last = start..line.start + length;
+                open = None;
+            }
+        }
+    }
+    match open {
+        Some(start) => start..text.len(),
+        None => last,
+    }
+}
+
+fn begins_file(line: &str, next: Option<&str>) -> bool {
+    line.starts_with("diff --git ")
+        || (line.starts_with("--- ") && next.is_some_and(|next| next.starts_with("+++ ")))
+}
+
+/// Whether a line can stand between the first and the last line of a diff.
+fn belongs_to_diff(line: &str) -> bool {
+    const HEADERS: [&str; 15] = [
+        "@@",
+        "diff -",
+        "index ",
+        "Index: ",
+        "====",
+        "new file mode ",
+        "deleted file mode ",
+        "old mode ",
+        "new mode ",
+        "similarity index ",
+        "dissimilarity index ",
+        "rename ",
+        "copy ",
+        "Binary files ",
+        "GIT binary patch",
+    ];
+    let line = line.trim_end_matches('\r');
+    line.is_empty()
+        || line.starts_with([' ', '+', '-', '\\'])
+        || HEADERS.iter().any(|header| line.starts_with(header))
+}
+
+/// Lines with where they start; the line after the present one can be seen.
+struct Lines<'a> {
+    rest: std::iter::Peekable<std::str::Split<'a, char>>,
+    start: usize,
+}
+
+struct Line<'a> {
+    start: usize,
+    text: &'a str,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        Self {
+            rest: text.split('\n').peekable(),
+            start: 0,
+        }
+    }
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        let text = self.rest.next()?;
+        let start = self.start;
+        self.start += text.len() + 1;
+        Some(Line { start, text })
+    }
+
+    /// An empty last line is none.
+    fn peek(&mut self) -> Option<&'a str> {
+        self.rest.peek().copied().filter(|line| !line.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIFF: &str = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-x\n+y\n";
+    const GIT: &str =
+        "diff --git a/g b/g\nindex 1..2 100644\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-1\n+2\n";
+
+    #[test]
+    fn the_last_diff_is_the_patch_and_what_is_before_it_the_task() {
+        for (text, task, patch) in [
+            ("", None, String::new()),
+            ("Only words.\n", Some("Only words."), String::new()),
+            (DIFF, None, DIFF.into()),
+            (&format!("Fix it.\n\n{DIFF}"), Some("Fix it."), DIFF.into()),
+            (
+                &format!("Fix it.\n```diff\n{DIFF}```\nDone.\n"),
+                Some("Fix it."),
+                DIFF.into(),
+            ),
+            // Prose and fences part two diffs.
+            (
+                &format!("Fix.\n{DIFF}That was wrong, so:\n{GIT}"),
+                Some(&*format!("Fix.\n{DIFF}That was wrong, so:")),
+                GIT.into(),
+            ),
+            // Files that follow one another do not.
+            (
+                &format!("Fix.\n{DIFF}\n{GIT}{DIFF}"),
+                Some("Fix."),
+                format!("{DIFF}\n{GIT}{DIFF}"),
+            ),
+            // What only looks like a header.
+            ("a\n--- b\nc\n", Some("a\n--- b\nc"), String::new()),
+            (
+                &format!("Fix.\r\n{}", DIFF.replace('\n', "\r\n")),
+                Some("Fix."),
+                DIFF.replace('\n', "\r\n"),
+            ),
+            (
+                &format!("Fix.\n{}</s>", DIFF.trim_end()),
+                Some("Fix."),
+                DIFF.trim_end().into(),
+            ),
+            // Not the end of a turn, but code.
+            (
+                "--- a/f\n+++ b/f\n@@ -1 +1,2 @@\n-x\n+<s>y</s>\n+z\n",
+                None,
+                "--- a/f\n+++ b/f\n@@ -1 +1,2 @@\n-x\n+<s>y</s>\n+z\n".into(),
+            ),
+        ] {
+            let patch = patch.as_str();
+            assert_eq!(extract(text), Extract { task, patch }, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn turns_of_a_chat_part_the_task_from_the_answer() {
+        let chat_ml = |user: &str, answer: &str| {
+            format!(
+                "<|im_start|>system\nBe good.<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"
+            )
+        };
+        let llama = |user: &str, answer: &str| {
+            format!(
+                "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{user}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{answer}<|eot_id|>"
+            )
+        };
+        let example = format!("Fix it. A diff looks so:\n{DIFF}");
+        let fix = Some("Fix it.");
+        let end = DIFF.trim_end();
+        let again = "<|im_end|>\n<|im_start|>user\nTests fail.<|im_end|>\n<|im_start|>assistant\n";
+        for (text, task, patch) in [
+            (chat_ml("Fix it.", DIFF), fix, DIFF),
+            (chat_ml("Fix it.", end), fix, end),
+            (llama("Fix it.", end), fix, end),
+            (chat_ml(&example, "I cannot."), Some(example.trim()), ""),
+            (chat_ml("Fix it.", &format!("{DIFF}{again}{GIT}")), fix, GIT),
+            (chat_ml("Fix it.", &format!("{end}{again}Done.")), fix, end),
+        ] {
+            assert_eq!(extract(&text), Extract { task, patch }, "{text:?}");
+        }
+        let prompt = chat_ml(&example, "");
+        let prompt = prompt.strip_suffix("<|im_end|>\n").unwrap();
+        let task = Some(example.trim());
+        let whole = format!("{prompt}{GIT}");
+        let found = extract_after(prompt, &whole);
+        assert_eq!(found, Extract { task, patch: GIT });
+        let refusal = format!("{prompt}I cannot.");
+        let found = extract_after(prompt, &refusal);
+        assert_eq!(found, Extract { task, patch: "" });
+    }
+}
