@@ -44,11 +44,14 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct ImportArgs {
-    /// Folder of a Hugging Face model: config.json, tokenizer.json, safetensors
+    /// A GGUF file, or the folder of a Hugging Face model: config.json, tokenizer.json, safetensors
     path: PathBuf,
-    /// Name of the model [default: that of its folder]
+    /// Name of the model [default: that of its file or folder]
     #[arg(long)]
     name: Option<String>,
+    /// A tokenizer.json in place of the one that comes with the model
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
     /// `swe-judge`, `patch-judge`, or a file
     #[arg(long, default_value = "patch-judge")]
     template: String,
@@ -74,7 +77,7 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
         Action::Import(args) => run_import(args, out)?,
         Action::List => list(out)?,
         Action::Verify { model } => {
-            let bundle = Bundle::open(&named(model)?)?;
+            let bundle = Bundle::open(&named(model)?)?.verified_anew();
             let mut model = bundle.model(threads()?)?;
             let logits = model.score(&sample(), None, &Cancel::default())?;
             writeln!(
@@ -129,14 +132,20 @@ fn named(model: &str) -> Result<PathBuf> {
 }
 
 fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
-    let source = args
-        .path
-        .canonicalize()
-        .with_context(|| format!("cannot use {}", args.path.display()))?;
+    let cannot = || format!("cannot use {}", args.path.display());
+    let real = args.path.canonicalize().with_context(cannot)?;
+    // A cache of downloads holds links to files with other names.
+    let source = match real.is_file() {
+        true => std::path::absolute(&args.path).with_context(cannot)?,
+        false => real,
+    };
+    let stem = match source.is_file() {
+        true => source.file_stem(),
+        false => source.file_name(),
+    };
     let name = match &args.name {
         Some(name) => name.clone(),
-        None => source
-            .file_name()
+        None => stem
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default(),
     };
@@ -157,6 +166,7 @@ fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
     };
     let wanted = Import {
         source: &source,
+        tokenizer: args.tokenizer.as_deref(),
         out: &folder,
         name,
         template,

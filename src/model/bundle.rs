@@ -1,13 +1,14 @@
 //! A model bundle on disk: a folder with `bundle.json` and the files it names.
 //!
 //! Invariant: no byte of a file is used before the file was found within its size limit and its
-//! SHA-256 was that of `bundle.json`. Opening a bundle reads only the two small files, so that
+//! SHA-256 was that of `bundle.json`; for the weights of a verifier, when it was last changed. Opening a bundle reads only the two small files, so that
 //! results that are already known need no weights in memory.
 
 use super::gguf::Gguf;
 use super::heads::HeadWeights;
 use super::manifest::{AnyManifest, FileEntry, Manifest, Refusal};
 use super::reward::{ModelError, ModelIdentity, RewardModel};
+use super::stamp::Stamp;
 use super::threads::Threads;
 use super::trunk::Trunk;
 use super::trunk_heads::TrunkHeads;
@@ -40,6 +41,7 @@ pub struct Bundle {
     pub languages: Vec<String>,
     dir: PathBuf,
     manifest: AnyManifest,
+    anew: bool,
 }
 
 impl Bundle {
@@ -74,7 +76,15 @@ impl Bundle {
             languages: stated.languages.to_vec(),
             dir: dir.to_path_buf(),
             manifest,
+            anew: false,
         })
+    }
+
+    /// Hashes all files when the model is loaded, also those that had the right hash before and
+    /// seem unchanged.
+    #[must_use]
+    pub fn verified_anew(self) -> Self {
+        Self { anew: true, ..self }
     }
 
     /// The folder that the bundle was opened from.
@@ -102,7 +112,7 @@ impl Bundle {
         let AnyManifest::Verifier(manifest) = &self.manifest else {
             return Err(self.other_kind("generative-verifier"));
         };
-        let files = BundleFiles { dir: &self.dir };
+        let files = self.files();
         GenerativeVerifier::load(self.identity.clone(), manifest, &files, threads)
     }
 
@@ -124,7 +134,7 @@ impl Bundle {
             return Err(self.other_kind("trunk-heads"));
         };
         let files = Parts {
-            files: BundleFiles { dir: &self.dir },
+            files: self.files(),
             manifest,
         };
         // The three files take about the same time, so each gets its own thread.
@@ -141,6 +151,13 @@ impl Bundle {
             heads?,
             threads,
         ))
+    }
+
+    fn files(&self) -> BundleFiles<'_> {
+        BundleFiles {
+            dir: &self.dir,
+            anew: self.anew,
+        }
     }
 
     fn other_kind(&self, wanted: &str) -> ModelError {
@@ -203,6 +220,8 @@ impl Parts<'_> {
 /// The files of a bundle's folder.
 pub(super) struct BundleFiles<'a> {
     dir: &'a Path,
+    /// Whether stamps do not count.
+    anew: bool,
 }
 
 impl BundleFiles<'_> {
@@ -216,7 +235,8 @@ impl BundleFiles<'_> {
         self.whole(entry, MAX_TOKENIZER)
     }
 
-    /// A file of weights of any size, open.
+    /// A file of weights of any size, open. It is hashed unless it is as it was when it had the
+    /// right hash.
     pub(super) fn weights(&self, entry: &FileEntry) -> Result<(PathBuf, File), ModelError> {
         let path = self.dir.join(&entry.file);
         let fault = |source| ModelError::Read {
@@ -227,9 +247,15 @@ impl BundleFiles<'_> {
         if !metadata.is_file() {
             return Err(invalid(&path, "is not a file".into()));
         }
+        let stamp = Stamp::new(&entry.file, &entry.sha256, &metadata);
         let mut file = File::open(&path).map_err(fault)?;
-        let actual = digest(&mut file).map_err(fault)?;
-        compare(&path, &actual, &entry.sha256)?;
+        if self.anew || !stamp.as_ref().is_some_and(|stamp| stamp.is_in(self.dir)) {
+            let actual = digest(&mut file).map_err(fault)?;
+            compare(&path, &actual, &entry.sha256)?;
+            if let Some(stamp) = stamp {
+                stamp.keep(self.dir);
+            }
+        }
         Ok((path, file))
     }
 
@@ -365,7 +391,7 @@ fn invalid(path: &Path, problem: String) -> ModelError {
 }
 
 /// Foreign messages and names in a file may hold line breaks and be long.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line: String = text.chars().take(300).collect();
     line.retain(|c| !c.is_control());
     line

@@ -70,7 +70,7 @@ impl Decoder {
                 .into_par_iter()
                 .map(|layer| Block::load(catalogue, &shape, layer))
                 .collect::<Result<_, _>>()?,
-            rope: Rope::new(&shape),
+            rope: Rope::new(&shape, catalogue)?,
             shape,
         };
         catalogue.check_all_taken()?;

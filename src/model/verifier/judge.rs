@@ -3,16 +3,16 @@
 //! Invariant: the tokens that all questions share are computed once. A logit is that of yes minus
 //! that of no, so its sigmoid is the softmax over the two, as SWE-RM reads its score.
 
-use super::super::bundle::{BundleFiles, tokenizer_from};
+use super::super::bundle::{BundleFiles, one_line, tokenizer_from};
 use super::super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
 use super::super::threads::Threads;
+use super::add_tensors;
 use super::catalogue::Catalogue;
 use super::config::Shape;
 use super::decoder::Decoder;
 use super::manifest::Manifest;
 use super::memory::Memory;
 use super::prompt::{Laid, Prompt, plain_from_now};
-use super::safetensors;
 use crate::calibration::Logit;
 use crate::change::Patch;
 use tokenizers::Tokenizer;
@@ -53,7 +53,7 @@ impl GenerativeVerifier {
         let mut catalogue = Catalogue::default();
         for entry in &manifest.weights {
             let (path, file) = files.weights(entry)?;
-            safetensors::add(file, &mut catalogue)
+            add_tensors(&path, file, &mut catalogue)
                 .map_err(|problem| files.invalid(&path, problem))?;
         }
         check_memory(
@@ -63,7 +63,7 @@ impl GenerativeVerifier {
         )?;
         let decoder = threads
             .run(|| Decoder::load(&catalogue, shape))
-            .map_err(ModelError::Weights)?;
+            .map_err(|problem| ModelError::Weights(one_line(&problem)))?;
         Ok(Self {
             identity,
             decoder,
