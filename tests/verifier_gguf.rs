@@ -136,7 +136,8 @@ fn what_would_be_computed_in_another_way() {
     bench.refuses(scaling, b"barn", &["`qwen2.rope.scaling.type`", "barn"]);
     let width = bench.after("qwen2.attention.value_length") + 4;
     bench.refuses(width, &32_u32.to_le_bytes(), &["value_length"]);
-    bench.refuses(bench.after("blk.0.attn_"), b"z", &["blk.0.attn_z"]);
+    let bias = bench.after("blk.0.attn_q.bias") - 6;
+    bench.refuses(bias, b"z", &["`blk.0.attn_z.bias`", "no place"]);
 }
 
 #[test]

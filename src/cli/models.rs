@@ -178,7 +178,6 @@ fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
 }
 
 fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
-    let [(yes, yes_id), (no, no_id)] = &imported.answers;
     let identity = &imported.bundle.identity;
     let folder = imported.bundle.dir().display();
     let [loaded, full] = &imported.memory;
@@ -205,7 +204,12 @@ fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
         "  prompt    {}, {} tokens of its own, up to {} in all",
         identity.renderer, imported.overhead, imported.context
     )?;
-    writeln!(out, "  answers   {yes:?} ({yes_id}) and {no:?} ({no_id})")?;
+    match &imported.answers {
+        Some([(yes, yes_id), (no, no_id)]) => {
+            writeln!(out, "  answers   {yes:?} ({yes_id}) and {no:?} ({no_id})")?;
+        }
+        None => writeln!(out, "  answers   the score or the two classes of its head")?,
+    }
     writeln!(
         out,
         "  memory    about {loaded} once loaded, {full} with the longest prompt"

@@ -4,6 +4,7 @@
 //! as another activation or way to stretch positions, is refused and not passed over.
 
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// Largest value accepted for any dimension.
 const MAX_SIDE: usize = 1 << 20;
@@ -38,6 +39,9 @@ pub(super) struct Shape {
     pub(super) experts: Option<Experts>,
     /// Longest prompt that the model was made for, in tokens.
     pub(super) context: usize,
+    /// How many classes it tells apart, if it does so in place of naming the next token. One stands
+    /// for a score.
+    pub(super) classes: Option<usize>,
 }
 
 /// The mixture of experts in place of dense blocks.
@@ -98,6 +102,10 @@ impl Architecture {
 #[derive(Deserialize)]
 struct Raw {
     model_type: String,
+    #[serde(default)]
+    architectures: Vec<String>,
+    num_labels: Option<usize>,
+    id2label: Option<HashMap<String, serde_json::Value>>,
     hidden_size: usize,
     num_hidden_layers: usize,
     num_attention_heads: usize,
@@ -193,6 +201,7 @@ impl Shape {
             tied: raw.tie_word_embeddings.unwrap_or(false),
             experts: raw.experts(architecture)?,
             context: raw.max_position_embeddings,
+            classes: raw.classes()?,
         };
         shape.check()?;
         Ok(shape)
@@ -263,6 +272,21 @@ impl Shape {
 }
 
 impl Raw {
+    fn classes(&self) -> Result<Option<usize>, String> {
+        let classifies = |name: &String| name.ends_with("ForSequenceClassification");
+        if !self.architectures.iter().any(classifies) {
+            return Ok(None);
+        }
+        let named = self.id2label.as_ref().map(HashMap::len);
+        // Two is what transformers does not write down.
+        match named.or(self.num_labels).unwrap_or(2) {
+            classes @ 1..=2 => Ok(Some(classes)),
+            other => Err(format!(
+                "field `id2label` names {other} classes, but this version reads a score or two classes, wrong and right"
+            )),
+        }
+    }
+
     fn experts(&self, architecture: Architecture) -> Result<Option<Experts>, String> {
         if architecture != Architecture::Qwen3Moe {
             return Ok(None);
@@ -383,6 +407,11 @@ mod tests {
         for (change, word) in [
             (json!({"model_type": "mamba"}), "model_type"),
             (json!({"hidden_act": "gelu"}), "hidden_act"),
+            (
+                json!({"architectures": ["Qwen3MoeForSequenceClassification"],
+                    "id2label": {"0": "a", "1": "b", "2": "c"}}),
+                "3 classes",
+            ),
             (json!({"use_sliding_window": true}), "use_sliding_window"),
             (
                 json!({"rope_scaling": {"type": "longrope", "factor": 4.0}}),

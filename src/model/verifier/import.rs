@@ -77,8 +77,8 @@ pub struct Imported {
     pub made_for: usize,
     /// Tokens of the template.
     pub overhead: usize,
-    /// The words that are compared, with their tokens.
-    pub answers: [(String, u32); 2],
+    /// The words that are compared, with their tokens; none if the model tells classes.
+    pub answers: Option<[(String, u32); 2]>,
     /// Memory once loaded, and with the longest prompt: for people.
     pub memory: [String; 2],
     /// The scores of the sample.
@@ -154,8 +154,18 @@ pub fn import(
         TemplateChoice::File(path) => path,
     };
     let prompt = Prompt::parse(&text, &tokenizer).map_err(|problem| refused(source, problem))?;
-    let words = wanted.answers.clone().unwrap_or(usual);
-    let answers = answers(&words, &tokenizer).map_err(|problem| refused(path, problem))?;
+    let answers = match (shape.classes, &wanted.answers) {
+        (None, stated) => {
+            let words = stated.clone().unwrap_or(usual);
+            Some(answers(&words, &tokenizer).map_err(|problem| refused(path, problem))?)
+        }
+        (Some(_), None) => None,
+        (Some(_), Some(_)) => {
+            let problem =
+                "the model tells classes and no words, so there is no `--yes` and no `--no`";
+            return Err(refused(wanted.source, problem));
+        }
+    };
     let context = context(wanted.context, &shape, prompt.overhead())
         .map_err(|problem| refused(&found.config.1, problem))?;
 
@@ -209,7 +219,8 @@ pub fn import(
         context,
         made_for: shape.context,
         overhead: prompt.overhead(),
-        answers: [answers.yes, answers.no].map(|answer| (answer.text, answer.id)),
+        answers: answers
+            .map(|answers| [answers.yes, answers.no].map(|answer| (answer.text, answer.id))),
         memory: [
             needed(loaded, 0, 0),
             needed(loaded, shape.bytes_per_token(), context),

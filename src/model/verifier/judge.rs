@@ -1,7 +1,8 @@
 //! A loaded verifier: asks its model about a patch and about each hunk.
 //!
 //! Invariant: the tokens that all questions share are computed once. A logit is that of yes minus
-//! that of no, so its sigmoid is the softmax over the two, as SWE-RM reads its score.
+//! that of no, so its sigmoid is the softmax over the two, as SWE-RM reads its score; a model that
+//! classifies in place of speaking answers with its classes.
 
 use super::super::bundle::{BundleFiles, one_line, tokenizer_from};
 use super::super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
@@ -26,8 +27,8 @@ pub struct GenerativeVerifier {
     decoder: Decoder,
     tokenizer: Tokenizer,
     prompt: Prompt,
-    /// Yes, no.
-    answers: [u32; 2],
+    /// Yes and no, as tokens or classes; or the only class, whose logit is the score.
+    answers: Vec<u32>,
     context: usize,
     threads: Threads,
 }
@@ -42,6 +43,17 @@ impl GenerativeVerifier {
     ) -> Result<Self, ModelError> {
         let (path, bytes) = files.small(&manifest.config)?;
         let shape = Shape::from_json(&bytes).map_err(|problem| files.invalid(&path, problem))?;
+        let answers = match (shape.classes, &manifest.answers) {
+            (Some(classes), None) => (0..classes as u32).rev().collect(),
+            (None, Some(answers)) => vec![answers.yes.id, answers.no.id],
+            (_, stated) => {
+                let problem = match stated {
+                    Some(_) => "tells of classes, but bundle.json of `answers`",
+                    None => "tells of no classes, and bundle.json of no `answers`",
+                };
+                return Err(files.invalid(&path, problem.into()));
+            }
+        };
         let (path, bytes) = files.tokenizer(&manifest.tokenizer)?;
         let mut tokenizer =
             tokenizer_from(&bytes).map_err(|problem| files.invalid(&path, problem))?;
@@ -69,17 +81,18 @@ impl GenerativeVerifier {
             decoder,
             tokenizer,
             prompt,
-            answers: [manifest.answers.yes.id, manifest.answers.no.id],
+            answers,
             context: manifest.context,
             threads,
         })
     }
 
-    /// The logits of yes and of no after a prompt, as token numbers.
+    /// The logits of yes and of no after a prompt, as token numbers; of a model with one class, that
+    /// of the class.
     ///
     /// # Errors
     /// As for [`RewardModel::score`].
-    pub fn answer(&self, ids: &[u32], cancel: &Cancel) -> Result<[f32; 2], ModelError> {
+    pub fn answer(&self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ModelError> {
         self.threads.run(|| {
             let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
             self.ask(ids, &mut memory, cancel)
@@ -91,12 +104,11 @@ impl GenerativeVerifier {
         question: &[u32],
         memory: &mut Memory,
         cancel: &Cancel,
-    ) -> Result<[f32; 2], ModelError> {
+    ) -> Result<Vec<f32>, ModelError> {
         let shared = memory.length();
         let state = self.decoder.read(question, memory, cancel)?;
         memory.truncate(shared);
-        let logits = self.decoder.logits(&state, &self.answers)?;
-        <[f32; 2]>::try_from(logits).map_err(|_| ModelError::NotFinite)
+        self.decoder.logits(&state, &self.answers)
     }
 
     fn judge(&self, laid: &Laid, cancel: &Cancel) -> Result<Vec<Logit>, ModelError> {
@@ -104,8 +116,13 @@ impl GenerativeVerifier {
         let mut memory = Memory::new(self.decoder.shape(), laid.shared.len() + longest)?;
         self.decoder.read(&laid.shared, &mut memory, cancel)?;
         let answers = laid.questions.iter().map(|question| {
-            let [yes, no] = self.ask(question, &mut memory, cancel)?;
-            Logit::new(f64::from(yes) - f64::from(no)).map_err(|_| ModelError::NotFinite)
+            let answer = self.ask(question, &mut memory, cancel)?;
+            let logit = match answer.as_slice() {
+                [yes, no] => f64::from(*yes) - f64::from(*no),
+                [score] => f64::from(*score),
+                _ => f64::NAN,
+            };
+            Logit::new(logit).map_err(|_| ModelError::NotFinite)
         });
         answers.collect()
     }
