@@ -9,6 +9,7 @@ use super::records::{self, LineError, Record, RecordId};
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use crate::config::Config;
+use crate::model::ModelIdentity;
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot, Verdict};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -159,7 +160,7 @@ pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure>
     }
     let request = ScoreRequest {
         patch: patch.clone(),
-        task: record.problem.clone(),
+        task: told(record, engine.judge().identity()),
     };
     let slot = Slot(record.id.to_string());
     let verdict = engine.score(slot, request).map_err(failure)?;
@@ -168,6 +169,30 @@ pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure>
         skipped,
         verdict,
     })
+}
+
+/// What the model is told that the patch is for: the task, and for a model that can make something of
+/// it the conversation that led to the patch.
+fn told(record: &Record, identity: &ModelIdentity) -> Option<String> {
+    if record.messages.is_empty() || !identity.reads_conversations() {
+        return record.problem.clone();
+    }
+    let says = |text: &str| record.messages.iter().any(|it| it.content.contains(text));
+    let problem = record.problem.as_deref().filter(|problem| !says(problem));
+    let turns = record.messages.iter().enumerate().map(|(index, message)| {
+        // Templates have the user speak first.
+        if index == 0 && problem.is_none() && message.role == "user" {
+            message.content.clone()
+        } else {
+            format!("{}: {}", message.role.to_uppercase(), message.content)
+        }
+    });
+    let all: Vec<String> = problem
+        .map(str::to_owned)
+        .into_iter()
+        .chain(turns)
+        .collect();
+    Some(all.join("\n\n"))
 }
 
 fn failure(error: ScoreError) -> Failure {
@@ -203,5 +228,40 @@ impl From<Judged> for Scored {
             truncated: verdict.truncated,
             skipped: judged.skipped,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_conversation_is_told_to_models_that_read_one() {
+        let check = |problem: Value, renderer: &str, expect: Option<&str>| {
+            let line = json!({"id": 1, "patch": "", "problem": problem, "messages": [
+                {"role": "user", "content": "Fix it."}, {"role": "assistant", "content": "Done."}]});
+            let Value::Object(object) = line else {
+                unreachable!()
+            };
+            let record = Record::from_object(object).unwrap();
+            let identity = ModelIdentity {
+                name: "any".into(),
+                version: "1".into(),
+                bundle_hash: String::new(),
+                renderer: renderer.into(),
+            };
+            assert_eq!(told(&record, &identity).as_deref(), expect);
+        };
+        let judge = "swe-judge@1";
+        check(json!("Crash"), "patch@1", Some("Crash"));
+        check(Value::Null, "patch@1", None);
+        check(Value::Null, judge, Some("Fix it.\n\nASSISTANT: Done."));
+        check(json!("Fix it."), judge, Some("Fix it.\n\nASSISTANT: Done."));
+        check(
+            json!("Crash"),
+            judge,
+            Some("Crash\n\nUSER: Fix it.\n\nASSISTANT: Done."),
+        );
     }
 }

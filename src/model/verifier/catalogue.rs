@@ -210,14 +210,24 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// How many rows there are; sides of tables are far below the limit of their numbers.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.tensor.shape[0]).unwrap_or(u32::MAX)
+    }
+
     /// The rows as f32, one after the other.
     pub(super) fn rows(&self, ids: &[u32]) -> Result<Tensor, Problem> {
-        let rows = ids.iter().map(|&id| {
-            let id = id as usize;
-            if id >= self.tensor.shape[0] {
-                return Err(format!("tensor `{}` has no row {id}", self.name));
+        let runs = ids.chunk_by(|id, next| id.checked_add(1) == Some(*next));
+        let rows = runs.map(|run| {
+            let first = run[0] as usize;
+            if first + run.len() > self.tensor.shape[0] {
+                return Err(format!(
+                    "tensor `{}` has no row {}",
+                    self.name,
+                    self.count()
+                ));
             }
-            self.tensor.dequantized(&self.name, id, 1)
+            self.tensor.dequantized(&self.name, first, run.len())
         });
         Tensor::cat(&rows.collect::<Result<Vec<_>, _>>()?, 0)
             .map_err(|error| format!("tensor `{}`: {error}", self.name))

@@ -81,6 +81,11 @@ impl Decoder {
         &self.shape
     }
 
+    /// How many logits there are.
+    pub(super) fn outputs(&self) -> u32 {
+        self.output.count()
+    }
+
     /// Reads tokens after those in `memory`, which keeps them. The hidden state of the last one.
     pub(super) fn read(
         &self,

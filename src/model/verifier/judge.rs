@@ -21,6 +21,9 @@ use tokenizers::Tokenizer;
 /// Memory for one chunk of a prompt on its way through the model, in bytes.
 const WORKING: u64 = 256 << 20;
 
+/// Tokens whose logits are computed at once.
+const OUTPUTS: usize = 8_192;
+
 /// A loaded model of kind `generative-verifier`.
 pub struct GenerativeVerifier {
     identity: ModelIdentity,
@@ -96,6 +99,26 @@ impl GenerativeVerifier {
         self.threads.run(|| {
             let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
             self.ask(ids, &mut memory, cancel)
+        })
+    }
+
+    /// The logits of all tokens after a prompt, for comparison with other programs; of a model with
+    /// classes, those of the classes.
+    ///
+    /// # Errors
+    /// As for [`RewardModel::score`].
+    pub fn next(&self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ModelError> {
+        self.threads.run(|| {
+            let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
+            let state = self.decoder.read(ids, &mut memory, cancel)?;
+            let mut logits = Vec::new();
+            let mut tokens = (0..self.decoder.outputs()).collect::<Vec<u32>>();
+            while !tokens.is_empty() {
+                let rest = tokens.split_off(tokens.len().min(OUTPUTS));
+                logits.extend(self.decoder.logits(&state, &tokens)?);
+                tokens = rest;
+            }
+            Ok(logits)
         })
     }
 

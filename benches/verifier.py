@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Compares an imported GGUF verifier with llama.cpp: next tokens, margins and speed of reading.
+
+    cargo build --release && cargo build --release --example probe_verifier
+    pip install xllamacpp                     # llama.cpp, built for this kind of machine
+    target/release/diffidence model import model.gguf --out /path/to/bundle
+    python3 benches/verifier.py model.gguf /path/to/bundle [--threads N] [--speed 512,4096]
+
+For each of 20 prompts, made of files of this repository, both programs tokenize the same text, and
+their most likely next token and the difference of the logits of YES and NO are compared. Then both
+read prompts of the same tokens, in turn, and the best of the rounds counts for each.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import xllamacpp
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+# Of llama.cpp's tokens, ordered by likelihood, those that are asked for: YES and NO are among them.
+TOKENS = 50_000
+
+
+class Ours:
+    """The example probe_verifier, running."""
+
+    def __init__(self, bundle, threads, probe):
+        command = [probe, bundle, str(threads)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    def ask(self, **question):
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+class Theirs:
+    """llama.cpp in this process."""
+
+    def __init__(self, model, threads, context):
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(model)
+        parameters.n_ctx = context
+        parameters.n_parallel = 1
+        parameters.cpuparams.n_threads = threads
+        parameters.cpuparams_batch.n_threads = threads
+        self.server = xllamacpp.Server(parameters)
+
+    def ask(self, prompt, tokens=1):
+        question = {
+            "prompt": prompt,
+            "n_predict": 1,
+            "temperature": 0,
+            "samplers": [],
+            "n_probs": tokens,
+            "cache_prompt": False,
+        }
+        return self.server.handle_completions(question)
+
+
+def prompts():
+    files = sorted(path for path in (ROOT / "src").rglob("*.rs"))
+    for number, path in enumerate(files[:: len(files) // 20][:20]):
+        lines = path.read_text().splitlines()[: 20 + 3 * number]
+        patch = "".join(f"+{line}\n" for line in lines)
+        yield (
+            "<|im_start|>system\nYou are an expert code reviewer. Answer with one word, YES or NO."
+            f"<|im_end|>\n<|im_start|>user\nPatch:\n```diff\n--- /dev/null\n+++ b/{path.name}\n"
+            f"@@\n{patch}```\n\nIs the patch correct? Answer YES or NO.<|im_end|>\n"
+            "<|im_start|>assistant\n"
+        )
+
+
+def compare(ours, theirs, answers):
+    same_top, worst, same_length, margins = 0, 0.0, 0, []
+    for prompt in prompts():
+        mine = ours.ask(prompt=prompt, all=True)
+        other = theirs.ask(prompt, TOKENS)
+        likely = other["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        chances = {entry["id"]: entry["logprob"] for entry in likely}
+        margin = mine["logits"][0] - mine["logits"][1]
+        expected = chances[answers[0]] - chances[answers[1]]
+        same_top += likely[0]["id"] == mine["top"]
+        same_length += other["timings"]["prompt_n"] == len(mine["ids"])
+        worst = max(worst, abs(margin - expected))
+        margins.append(abs(margin - expected))
+        print(f"{len(mine['ids']):5} tokens  margin {margin:7.3f}  llama.cpp {expected:7.3f}", flush=True)
+    margins.sort()
+    print(
+        f"of {len(margins)} prompts: same number of tokens {same_length}, same top token {same_top}, "
+        f"margins differ by {margins[len(margins) // 2]:.3f} (median), {worst:.3f} at most"
+    )
+
+
+def speed(ours, theirs, lengths, rounds):
+    for length in lengths:
+        # Neither program remembers a prompt; the tokens hardly matter.
+        ids = [(7 * i * i + 3 * i + 1) % 20_000 + 100 for i in range(length)]
+        mine, other = [], []
+        for _ in range(rounds):
+            answer = ours.ask(ids=ids)
+            mine.append(length / answer["seconds"])
+            other.append(theirs.ask(ids)["timings"]["prompt_per_second"])
+        print(
+            f"{length} tokens: {max(mine):.1f} tokens/s, llama.cpp {max(other):.1f}: "
+            f"{max(mine) / max(other):.2f}; resident {answer['resident'] // 1000} MB, "
+            f"peak {answer['peak'] // 1000} MB",
+            flush=True,
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--speed", default="512,4096")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--skip-comparison", action="store_true")
+    parser.add_argument("--probe", default=TARGET / "release/examples/probe_verifier")
+    arguments = parser.parse_args()
+    answers = json.loads((arguments.bundle / "bundle.json").read_text())["answers"]
+    lengths = [int(length) for length in arguments.speed.split(",") if length]
+    ours = Ours(arguments.bundle, arguments.threads, arguments.probe)
+    theirs = Theirs(arguments.model, arguments.threads, max([4096, *lengths]) + 64)
+    if not arguments.skip_comparison:
+        compare(ours, theirs, [answers[side]["id"] for side in ("yes", "no")])
+    speed(ours, theirs, lengths, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
