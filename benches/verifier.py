@@ -66,7 +66,7 @@ class Theirs:
 def prompts():
     files = sorted(path for path in (ROOT / "src").rglob("*.rs"))
     for number, path in enumerate(files[:: len(files) // 20][:20]):
-        lines = path.read_text().splitlines()[: 20 + 3 * number]
+        lines = path.read_text().splitlines()[: 6 + number]
         patch = "".join(f"+{line}\n" for line in lines)
         yield (
             "<|im_start|>system\nYou are an expert code reviewer. Answer with one word, YES or NO."

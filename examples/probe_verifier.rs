@@ -3,8 +3,8 @@
 //!
 //! `probe_verifier DIR THREADS` reads JSON lines from standard input, each with a `prompt`, or `ids`
 //! of tokens, and perhaps `"all": true`. It answers each with the `ids`, the `logits` of yes and no
-//! (or of the classes), the `seconds` that reading the prompt took, the memory `resident` and at its
-//! `peak` in kB, and for `all` with the most likely next token, `top`.
+//! (or of the classes), the `seconds` that it took, the memory `resident` and at its `peak` in kB, and
+//! for `all`, for which the logits of all tokens are computed, with the most likely next one, `top`.
 
 use anyhow::{Context, Result};
 use diffidence::model::{Bundle, Cancel, Threads};
@@ -23,6 +23,11 @@ fn main() -> Result<()> {
     let model = Bundle::open(dir)?.verifier(Threads::new(threads.parse().ok())?)?;
     let fault = |error: tokenizers::Error| anyhow::anyhow!("the tokenizer: {error}");
     let tokenizer = Tokenizer::from_file(dir.join("tokenizer.json")).map_err(fault)?;
+    let manifest: Value = serde_json::from_slice(&std::fs::read(dir.join("bundle.json"))?)?;
+    let asked = ["yes", "no"].map(|side| {
+        let id = manifest["answers"][side]["id"].as_u64().unwrap_or_default();
+        usize::try_from(id).unwrap_or_default()
+    });
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let question: Value = serde_json::from_str(&line?)?;
@@ -35,15 +40,19 @@ fn main() -> Result<()> {
             None => serde_json::from_value(question["ids"].clone()).context("no prompt, no ids")?,
         };
         let start = Instant::now();
-        let logits = model.answer(&ids, &Cancel::default())?;
-        let seconds = start.elapsed().as_secs_f64();
-        let mut answer = json!({"ids": ids, "logits": logits, "seconds": seconds,
-            "resident": kilobytes("VmRSS:"), "peak": kilobytes("VmHWM:")});
+        let cancel = Cancel::default();
+        let mut answer = json!({"ids": ids});
         if question["all"] == true {
-            let all = model.next(&ids, &Cancel::default())?;
-            let most = (0_u32..).zip(all).max_by(|a, b| a.1.total_cmp(&b.1));
+            let all = model.next(&ids, &cancel)?;
+            let most = (0_u32..).zip(&all).max_by(|a, b| a.1.total_cmp(b.1));
             answer["top"] = json!(most.map(|(id, _)| id));
+            answer["logits"] = json!(asked.map(|id| all.get(id)));
+        } else {
+            answer["logits"] = json!(model.answer(&ids, &cancel)?);
         }
+        answer["seconds"] = json!(start.elapsed().as_secs_f64());
+        answer["resident"] = json!(kilobytes("VmRSS:"));
+        answer["peak"] = json!(kilobytes("VmHWM:"));
         writeln!(out, "{answer}")?;
         out.flush()?;
     }
