@@ -15,9 +15,12 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
-import xllamacpp
+# Not the bench `typing` beside this one: libraries mean the module.
+sys.path.pop(0)
+import xllamacpp  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
