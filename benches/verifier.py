@@ -8,7 +8,8 @@
 
 For each of 20 prompts, made of files of this repository, both programs tokenize the same text, and
 their most likely next token and the difference of the logits of YES and NO are compared. Then both
-read prompts of the same tokens, in turn, and the best of the rounds counts for each.
+read prompts of the same tokens, in turn, and the best of the rounds counts for each: by the clock, and
+by the processor time of all threads, which other work on the machine hardly changes.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 # Not the bench `typing` beside this one: libraries mean the module.
@@ -100,21 +102,36 @@ def compare(ours, theirs, answers):
     )
 
 
+def processor(process=None):
+    """Seconds of processor time that a process, or this one, has had."""
+    if process is None:
+        return time.process_time()
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
 def speed(ours, theirs, lengths, rounds):
     for length in lengths:
         # Neither program remembers a prompt; the tokens hardly matter.
         ids = [(7 * i * i + 3 * i + 1) % 20_000 + 100 for i in range(length)]
-        mine, other = [], []
+        clock, work = [[], []], [[], []]
         for _ in range(rounds):
+            begun = processor(ours.process)
             answer = ours.ask(ids=ids)
-            mine.append(length / answer["seconds"])
-            other.append(theirs.ask(ids)["timings"]["prompt_per_second"])
-        print(
-            f"{length} tokens: {max(mine):.1f} tokens/s, llama.cpp {max(other):.1f}: "
-            f"{max(mine) / max(other):.2f}; resident {answer['resident'] // 1000} MB, "
-            f"peak {answer['peak'] // 1000} MB",
-            flush=True,
-        )
+            work[0].append(length / (processor(ours.process) - begun))
+            clock[0].append(length / answer["seconds"])
+            begun = processor()
+            other = theirs.ask(ids)
+            work[1].append(length / (processor() - begun))
+            clock[1].append(other["timings"]["prompt_per_second"])
+        for name, figures in [("second", clock), ("second of processor time", work)]:
+            mine, other = (max(each) for each in figures)
+            print(
+                f"{length} tokens: {mine:.1f} a {name}, llama.cpp {other:.1f}: {mine / other:.2f}",
+                flush=True,
+            )
+        resident, peak = answer["resident"] * 1024, answer["peak"] * 1024
+        print(f"memory {resident / 1e6:.0f} MB, at its peak {peak / 1e6:.0f} MB", flush=True)
 
 
 def main():

@@ -20,14 +20,14 @@ mod rope;
 mod safetensors;
 mod words;
 
+use catalogue::Catalogue;
+use std::fs::File;
+use std::path::Path;
+
 pub use import::{Import, ImportError, Imported, TemplateChoice, import};
 pub use judge::GenerativeVerifier;
 pub(super) use manifest::Manifest;
 pub use prompt::Template;
-
-use catalogue::Catalogue;
-use std::fs::File;
-use std::path::Path;
 
 /// Adds the tensors of a file of weights, which is of the format that its name says. Fails with a
 /// clause that names the field at fault.
