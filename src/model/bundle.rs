@@ -1,8 +1,9 @@
 //! A model bundle on disk: a folder with `bundle.json` and the files it names.
 //!
 //! Invariant: no byte of a file is used before the file was found within its size limit and its
-//! SHA-256 was that of `bundle.json`; for the weights of a verifier, when it was last changed. Opening a bundle reads only the two small files, so that
-//! results that are already known need no weights in memory.
+//! SHA-256 was that of `bundle.json`; for the weights of a verifier, when they were last changed.
+//! Opening a bundle reads only the two small files, so that results that are already known need no
+//! weights in memory.
 
 use super::gguf::Gguf;
 use super::heads::HeadWeights;
