@@ -83,6 +83,11 @@ fn model_bundles() {
     run("bundle", 1_000, checks::bundle);
 }
 
+#[test]
+fn verifiers() {
+    run("verifier", 500, checks::verifier);
+}
+
 /// Seeds of an older layout would be refused at their first field, and nothing behind it be tried.
 #[test]
 fn bundle_seeds_are_those_of_a_sound_bundle() {
@@ -95,4 +100,9 @@ fn bundle_seeds_are_those_of_a_sound_bundle() {
         let seed = std::fs::read(&path).unwrap();
         assert!(seed == case, "{} {hint}", path.display());
     }
+    let seed = std::fs::read(seeds_of("verifier").join("header")).unwrap();
+    assert!(
+        seed == checks::sound_header(),
+        "fuzz/seeds/verifier/header is not the header of tests/fixtures/verifiers/llama-f32.gguf"
+    );
 }

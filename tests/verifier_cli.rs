@@ -5,9 +5,11 @@
 
 mod support;
 
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use support::Repo;
-use support::program::program;
+use support::lsp::uri;
+use support::program::{Editor, program};
 
 struct Bench {
     repo: Repo,
@@ -97,10 +99,37 @@ fn an_imported_model_is_listed_verified_used_and_given_up() {
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();
     says(&report.to_string(), &["\"uncalibrated\"", "\"moe"]);
 
+    let mut command = program(&bench.home.path().join("cache"));
+    command.arg("lsp");
+    let mut editor = Editor::start(command, json!({}));
+    let path = bench.repo.root().join("a.py");
+    editor.open(&path, "x = 2\n");
+    editor.until_lens(&path, |title| {
+        title.is_some_and(|title| title.contains("likely correct · uncalibrated"))
+    });
+    let place =
+        json!({"textDocument": {"uri": uri(&path)}, "position": {"line": 0, "character": 0}});
+    let hover = editor.request("textDocument/hover", place);
+    says(&hover.to_string(), &["moe@", "uncalibrated"]);
+    editor.goodbye();
+
     bench.run(&["model", "use", "bundled"], 0);
     let again = bench.run(&never, 0);
     says(&again, &["diffidence-small@"]);
     assert!(!again.contains("uncalibrated"), "{again}");
+}
+
+#[test]
+fn a_file_of_llama_cpp_is_imported_by_its_name() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("tiny-coder.Q4_K_M.gguf");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/verifiers");
+    std::fs::copy(fixtures.join("qwen3moe-q4_k_m.gguf"), &file).unwrap();
+    let said = bench.run(&["model", "import", file.to_str().unwrap()], 0);
+    says(&said, &["tiny-coder.Q4_K_M@", "qwen3_moe", "\"YES\""]);
+    bench.run(&["model", "use", "tiny-coder.Q4_K_M"], 0);
+    let said = bench.run(&["check", "--fail-on", "never"], 0);
+    says(&said, &["a.py", "tiny-coder.Q4_K_M@", "uncalibrated"]);
 }
 
 #[test]

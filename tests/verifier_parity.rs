@@ -1,5 +1,5 @@
-//! The logits of generative verifiers are those that transformers computes, for each architecture
-//! and for prompts longer than the chunk they are read in.
+//! The logits of generative verifiers are those that transformers computes, for each architecture and
+//! format and for prompts longer than the chunk they are read in.
 //!
 //! `tests/fixtures/make_verifiers.py` makes the models and what is expected of them.
 
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 const PATCH: &[u8] = b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-one\n+two\n";
 const VOCABULARY: usize = 272;
+/// Also of blocks of few bits: what is compared with are the numbers that they stand for.
 const TOLERANCE: f64 = 1e-4;
 
 fn fixtures() -> PathBuf {
@@ -24,8 +25,8 @@ fn threads() -> Threads {
     Threads::new(NonZeroUsize::new(2)).unwrap()
 }
 
-/// The model with the tokenizer that all of them share, imported into `home`.
-fn imported(name: &str, home: &Path) -> Imported {
+/// The folder with the tokenizer that all of them share, in `home`.
+fn folder(name: &str, home: &Path) -> PathBuf {
     let source = home.join("source");
     std::fs::create_dir(&source).unwrap();
     for entry in std::fs::read_dir(fixtures().join(name)).unwrap() {
@@ -37,14 +38,25 @@ fn imported(name: &str, home: &Path) -> Imported {
         source.join("tokenizer.json"),
     )
     .unwrap();
+    source
+}
+
+/// The model, imported into `home`: a GGUF file if there is one of that name, else a folder.
+fn imported(name: &str, home: &Path) -> Imported {
+    let file = fixtures().join(format!("{name}.gguf"));
+    let source = match file.is_file() {
+        true => file,
+        false => folder(name, home),
+    };
     let wanted = Import {
         source: &source,
+        tokenizer: None,
         out: &home.join("bundle"),
         name: name.into(),
         template: TemplateChoice::BuiltIn(Template::PatchJudge),
         answers: None,
         context: None,
-        copy: false,
+        copy: true,
     };
     let sample = Patch::from_unified(PATCH).unwrap();
     import(&wanted, &sample, threads()).unwrap()
@@ -61,15 +73,19 @@ fn check(name: &str) {
     let expected: Value = serde_json::from_str(&text).unwrap();
     let home = tempfile::tempdir().unwrap();
     let imported = imported(name, home.path());
-    let tokens = imported.answers.map(|(_, id)| id);
-    assert_eq!(serde_json::json!(tokens), expected["answers"]);
+    if let Some(answers) = &imported.answers {
+        let tokens = answers.clone().map(|(_, id)| id);
+        assert_eq!(serde_json::json!(tokens), expected["answers"]);
+    }
     let model = imported.bundle.verifier(threads()).unwrap();
     let cases = expected["models"][name].as_array().unwrap();
     assert!(cases.iter().any(|case| case["length"].as_u64() > Some(512)));
     for case in cases {
         let length = case["length"].as_u64().unwrap() as usize;
         let got = model.answer(&prompt(length), &Cancel::default()).unwrap();
-        for (got, expected) in got.iter().zip(case["logits"].as_array().unwrap()) {
+        let logits = case["logits"].as_array().unwrap();
+        assert_eq!(got.len(), logits.len());
+        for (got, expected) in got.iter().zip(logits) {
             let difference = f64::from(*got) - expected.as_f64().unwrap();
             assert!(
                 difference.abs() < TOLERANCE,
@@ -107,6 +123,56 @@ fn qwen3_moe_with_normalised_experts() {
 #[test]
 fn qwen3_moe_with_a_dense_block_and_plain_experts() {
     check("qwen3-moe-mixed");
+}
+
+#[test]
+fn gguf_llama_in_f32() {
+    check("llama-f32");
+}
+
+#[test]
+fn gguf_llama_in_q8_0_with_tied_embeddings_and_stretched_rotations() {
+    check("llama-q8_0");
+}
+
+#[test]
+fn gguf_qwen2_in_q4_k_and_q6_k_with_yarn() {
+    check("qwen2-q4_k_m");
+}
+
+#[test]
+fn gguf_qwen2_in_q5_0_and_q8_0() {
+    check("qwen2-q5_0");
+}
+
+#[test]
+fn gguf_qwen3_in_q5_k_with_linear_scaling() {
+    check("qwen3-q5_k");
+}
+
+#[test]
+fn gguf_qwen3_in_f16() {
+    check("qwen3-f16");
+}
+
+#[test]
+fn gguf_qwen3_moe_in_q4_k_and_q6_k_with_normalised_experts() {
+    check("qwen3moe-q4_k_m");
+}
+
+#[test]
+fn gguf_qwen3_moe_in_q8_0_with_plain_experts() {
+    check("qwen3moe-q8_0");
+}
+
+#[test]
+fn a_head_with_one_score() {
+    check("qwen2-score");
+}
+
+#[test]
+fn a_head_with_two_classes() {
+    check("llama-classes");
 }
 
 #[test]

@@ -15,7 +15,9 @@ mod edits;
 #[path = "../../tests/support/tiny_bundle.rs"]
 mod tiny_bundle;
 mod unified;
+mod verifier;
 
 pub use bundle::{bundle, sound_cases};
 pub use edits::edits;
 pub use unified::unified;
+pub use verifier::{sound_header, verifier};

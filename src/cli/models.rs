@@ -47,11 +47,14 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct ImportArgs {
-    /// Folder of a Hugging Face model: config.json, tokenizer.json, safetensors
+    /// A GGUF file, or the folder of a Hugging Face model: config.json, tokenizer.json, safetensors
     path: PathBuf,
-    /// Name of the model [default: that of its folder]
+    /// Name of the model [default: that of its file or folder]
     #[arg(long)]
     name: Option<String>,
+    /// A tokenizer.json in place of the one that comes with the model
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
     /// `swe-judge`, `patch-judge`, or a file
     #[arg(long, default_value = "patch-judge")]
     template: String,
@@ -78,7 +81,7 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
         Action::AddRemote(args) => add_remote(args, out)?,
         Action::List => list(out)?,
         Action::Verify { model } => {
-            let bundle = Bundle::open(&named(model)?)?;
+            let bundle = Bundle::open(&named(model)?)?.verified_anew();
             let mut model = bundle.model(threads()?)?;
             let logits = model.score(&sample(), None, &Cancel::default())?;
             writeln!(
@@ -133,14 +136,20 @@ fn named(model: &str) -> Result<PathBuf> {
 }
 
 fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
-    let source = args
-        .path
-        .canonicalize()
-        .with_context(|| format!("cannot use {}", args.path.display()))?;
+    let cannot = || format!("cannot use {}", args.path.display());
+    let real = args.path.canonicalize().with_context(cannot)?;
+    // A cache of downloads holds links to files with other names.
+    let source = match real.is_file() {
+        true => std::path::absolute(&args.path).with_context(cannot)?,
+        false => real,
+    };
+    let stem = match source.is_file() {
+        true => source.file_stem(),
+        false => source.file_name(),
+    };
     let name = match &args.name {
         Some(name) => name.clone(),
-        None => source
-            .file_name()
+        None => stem
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default(),
     };
@@ -148,6 +157,7 @@ fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
     let template = template(&args.template);
     let wanted = Import {
         source: &source,
+        tokenizer: args.tokenizer.as_deref(),
         out: &folder,
         name,
         template,
@@ -182,7 +192,6 @@ pub(super) fn template(stated: &str) -> TemplateChoice {
 }
 
 fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
-    let [(yes, yes_id), (no, no_id)] = &imported.answers;
     let identity = &imported.bundle.identity;
     let folder = imported.bundle.dir().display();
     let [loaded, full] = &imported.memory;
@@ -209,7 +218,12 @@ fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
         "  prompt    {}, {} tokens of its own, up to {} in all",
         identity.renderer, imported.overhead, imported.context
     )?;
-    writeln!(out, "  answers   {yes:?} ({yes_id}) and {no:?} ({no_id})")?;
+    match &imported.answers {
+        Some([(yes, yes_id), (no, no_id)]) => {
+            writeln!(out, "  answers   {yes:?} ({yes_id}) and {no:?} ({no_id})")?;
+        }
+        None => writeln!(out, "  answers   the score or the two classes of its head")?,
+    }
     writeln!(
         out,
         "  memory    about {loaded} once loaded, {full} with the longest prompt"

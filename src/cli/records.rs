@@ -257,7 +257,9 @@ fn reason(error: &serde_json::Error) -> String {
 }
 
 impl Record {
-    fn from_object(mut object: Map<String, Value>) -> Result<Self, (Option<RecordId>, String)> {
+    pub(super) fn from_object(
+        mut object: Map<String, Value>,
+    ) -> Result<Self, (Option<RecordId>, String)> {
         let id = take_id(&mut object).map_err(|problem| (None, problem))?;
         Self::with_id(id.clone(), object).map_err(|problem| (Some(id), problem))
     }

@@ -8,6 +8,7 @@ use super::Status;
 use super::model::{ModelArgs, PriorArg, engine};
 use super::records::{self, LineError, Record, RecordId};
 use crate::config::Config;
+use crate::model::ModelIdentity;
 use crate::scoring::{Engine, Prepared, ScoreError, Scored, Slot, Verdict};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -118,10 +119,34 @@ pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure>
         code: error.code(),
         message: error.to_string(),
     })?;
-    let request = prepared.request(record.problem.clone());
+    let request = prepared.request(told(record, engine.judge().identity()));
     let slot = Slot(record.id.to_string());
     let verdict = engine.score(slot, request).map_err(failure)?;
     Ok(Judged { prepared, verdict })
+}
+
+/// What the model is told that the patch is for: the task, and for a model that can make something of
+/// it the conversation that led to the patch.
+fn told(record: &Record, identity: &ModelIdentity) -> Option<String> {
+    if record.messages.is_empty() || !identity.reads_conversations() {
+        return record.problem.clone();
+    }
+    let says = |text: &str| record.messages.iter().any(|it| it.content.contains(text));
+    let problem = record.problem.as_deref().filter(|problem| !says(problem));
+    let turns = record.messages.iter().enumerate().map(|(index, message)| {
+        // Templates have the user speak first.
+        if index == 0 && problem.is_none() && message.role == "user" {
+            message.content.clone()
+        } else {
+            format!("{}: {}", message.role.to_uppercase(), message.content)
+        }
+    });
+    let all: Vec<String> = problem
+        .map(str::to_owned)
+        .into_iter()
+        .chain(turns)
+        .collect();
+    Some(all.join("\n\n"))
 }
 
 fn failure(error: ScoreError) -> Failure {
@@ -131,5 +156,40 @@ fn failure(error: ScoreError) -> Failure {
             ScoreError::Cancelled | ScoreError::Stopped => "cancelled",
         },
         message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_conversation_is_told_to_models_that_read_one() {
+        let check = |problem: Value, renderer: &str, expect: Option<&str>| {
+            let line = json!({"id": 1, "patch": "", "problem": problem, "messages": [
+                {"role": "user", "content": "Fix it."}, {"role": "assistant", "content": "Done."}]});
+            let Value::Object(object) = line else {
+                unreachable!()
+            };
+            let record = Record::from_object(object).unwrap();
+            let identity = ModelIdentity {
+                name: "any".into(),
+                version: "1".into(),
+                bundle_hash: String::new(),
+                renderer: renderer.into(),
+            };
+            assert_eq!(told(&record, &identity).as_deref(), expect);
+        };
+        let judge = "swe-judge@1";
+        check(json!("Crash"), "patch@1", Some("Crash"));
+        check(Value::Null, "patch@1", None);
+        check(Value::Null, judge, Some("Fix it.\n\nASSISTANT: Done."));
+        check(json!("Fix it."), judge, Some("Fix it.\n\nASSISTANT: Done."));
+        check(
+            json!("Crash"),
+            judge,
+            Some("Crash\n\nUSER: Fix it.\n\nASSISTANT: Done."),
+        );
     }
 }

@@ -1,14 +1,16 @@
 //! A model bundle on disk: a folder with `bundle.json` and the files it names.
 //!
 //! Invariant: no byte of a file is used before the file was found within its size limit and its
-//! SHA-256 was that of `bundle.json`. Opening a bundle reads only the two small files, so that
-//! results that are already known need no weights in memory.
+//! SHA-256 was that of `bundle.json`; for the weights of a verifier, when they were last changed.
+//! Opening a bundle reads only the two small files, so that results that are already known need no
+//! weights in memory.
 
 use super::gguf::Gguf;
 use super::heads::HeadWeights;
 use super::manifest::{AnyManifest, FileEntry, Manifest, Refusal};
 use super::remote::{Destination, RemoteVerifier};
 use super::reward::{ModelError, ModelIdentity, RewardModel};
+use super::stamp::Stamp;
 use super::threads::Threads;
 use super::trunk::Trunk;
 use super::trunk_heads::TrunkHeads;
@@ -43,6 +45,7 @@ pub struct Bundle {
     pub min_read: Option<Probability>,
     dir: PathBuf,
     manifest: AnyManifest,
+    anew: bool,
 }
 
 impl Bundle {
@@ -78,7 +81,15 @@ impl Bundle {
             min_read: stated.min_read,
             dir: dir.to_path_buf(),
             manifest,
+            anew: false,
         })
+    }
+
+    /// Hashes all files when the model is loaded, also those that had the right hash before and
+    /// seem unchanged.
+    #[must_use]
+    pub fn verified_anew(self) -> Self {
+        Self { anew: true, ..self }
     }
 
     /// The folder that the bundle was opened from.
@@ -96,7 +107,7 @@ impl Bundle {
             AnyManifest::TrunkHeads(_) => Box::new(self.load_on(threads)?),
             AnyManifest::Verifier(_) => Box::new(self.verifier(threads)?),
             AnyManifest::Remote(manifest) => {
-                let files = BundleFiles { dir: &self.dir };
+                let files = self.files();
                 let identity = self.identity.clone();
                 Box::new(RemoteVerifier::load(identity, manifest, &files)?)
             }
@@ -120,7 +131,7 @@ impl Bundle {
         let AnyManifest::Verifier(manifest) = &self.manifest else {
             return Err(self.other_kind("generative-verifier"));
         };
-        let files = BundleFiles { dir: &self.dir };
+        let files = self.files();
         GenerativeVerifier::load(self.identity.clone(), manifest, &files, threads)
     }
 
@@ -142,7 +153,7 @@ impl Bundle {
             return Err(self.other_kind("trunk-heads"));
         };
         let files = Parts {
-            files: BundleFiles { dir: &self.dir },
+            files: self.files(),
             manifest,
         };
         // The three files take about the same time, so each gets its own thread.
@@ -159,6 +170,13 @@ impl Bundle {
             heads?,
             threads,
         ))
+    }
+
+    fn files(&self) -> BundleFiles<'_> {
+        BundleFiles {
+            dir: &self.dir,
+            anew: self.anew,
+        }
     }
 
     fn other_kind(&self, wanted: &str) -> ModelError {
@@ -221,6 +239,8 @@ impl Parts<'_> {
 /// The files of a bundle's folder.
 pub(super) struct BundleFiles<'a> {
     dir: &'a Path,
+    /// Whether stamps do not count.
+    anew: bool,
 }
 
 impl BundleFiles<'_> {
@@ -234,7 +254,8 @@ impl BundleFiles<'_> {
         self.whole(entry, MAX_TOKENIZER)
     }
 
-    /// A file of weights of any size, open.
+    /// A file of weights of any size, open. It is hashed unless it is as it was when it had the
+    /// right hash.
     pub(super) fn weights(&self, entry: &FileEntry) -> Result<(PathBuf, File), ModelError> {
         let path = self.dir.join(&entry.file);
         let fault = |source| ModelError::Read {
@@ -245,9 +266,15 @@ impl BundleFiles<'_> {
         if !metadata.is_file() {
             return Err(invalid(&path, "is not a file".into()));
         }
+        let stamp = Stamp::new(&entry.file, &entry.sha256, &metadata);
         let mut file = File::open(&path).map_err(fault)?;
-        let actual = digest(&mut file).map_err(fault)?;
-        compare(&path, &actual, &entry.sha256)?;
+        if self.anew || !stamp.as_ref().is_some_and(|stamp| stamp.is_in(self.dir)) {
+            let actual = digest(&mut file).map_err(fault)?;
+            compare(&path, &actual, &entry.sha256)?;
+            if let Some(stamp) = stamp {
+                stamp.keep(self.dir);
+            }
+        }
         Ok((path, file))
     }
 
@@ -386,7 +413,7 @@ fn invalid(path: &Path, problem: String) -> ModelError {
 }
 
 /// Foreign messages and names in a file may hold line breaks and be long.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line: String = text.chars().take(300).collect();
     line.retain(|c| !c.is_control());
     line

@@ -4,6 +4,7 @@
 //! Invariant: the same bundle and patch give the same logits, whatever was scored before. This
 //! room must not know about git, the language server protocol or probabilities.
 
+mod blocks;
 pub mod bundle;
 mod edits;
 mod floats;
@@ -23,6 +24,7 @@ pub mod remote;
 pub mod render;
 mod reversal;
 pub mod reward;
+mod stamp;
 mod surroundings;
 pub mod threads;
 mod token;

@@ -1,5 +1,6 @@
 //! The one interface between models and everything that uses them.
 
+use super::render::RENDERER;
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,15 @@ pub struct ModelIdentity {
     pub bundle_hash: String,
     /// Renderer and version, such as `patch@1`.
     pub renderer: String,
+}
+
+impl ModelIdentity {
+    /// Whether the model reads the conversation that led to a patch, as language models do; the
+    /// bundled one was made for descriptions of tasks.
+    #[must_use]
+    pub fn reads_conversations(&self) -> bool {
+        self.renderer != RENDERER
+    }
 }
 
 impl std::fmt::Display for ModelIdentity {

@@ -1,12 +1,13 @@
 //! Where each tensor of a model lies in its files, and the step from bytes to tensors.
 //!
 //! Invariant: a tensor is read only within the range that was checked when its file was opened,
-//! one tensor at a time; so loading takes about as much memory as the model. Names are those of
+//! a panel at a time; so loading takes about as much memory as the model. Names are those of
 //! Hugging Face, whatever the file calls them.
 
-use super::super::floats::Float;
-use super::matrix::{Linear, Matrix};
-use candle_core::{Device, Tensor};
+use super::super::blocks;
+use super::matrix::{Linear, Matrix, panel_outputs};
+use candle_core::Tensor;
+use candle_core::quantized::GgmlDType;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -37,8 +38,8 @@ pub(super) struct Located {
     pub(super) shard: Arc<Shard>,
     pub(super) offset: u64,
     /// Bytes in the file.
-    pub(super) length: usize,
-    pub(super) float: Float,
+    pub(super) length: u64,
+    pub(super) dtype: GgmlDType,
     /// Outermost dimension first.
     pub(super) shape: Vec<usize>,
 }
@@ -48,6 +49,9 @@ pub(super) struct Located {
 pub(super) struct Catalogue {
     tensors: HashMap<String, Located>,
     taken: Mutex<HashSet<String>>,
+    /// Whether the rows of queries and keys are in the order that turns pairs of neighbours, as
+    /// Llama's are in GGUF, and not pairs from both halves of a head.
+    pub(super) neighbours: bool,
 }
 
 impl Catalogue {
@@ -74,11 +78,18 @@ impl Catalogue {
         columns: usize,
     ) -> Result<Matrix, Problem> {
         let tensor = self.take(name, &[rows, columns])?;
-        let values = tensor.values(name, 0, tensor.length)?;
-        Tensor::from_vec(values, (rows, columns), &Device::Cpu)
-            .and_then(|matrix| matrix.t())
-            .map(Matrix)
-            .map_err(|error| format!("tensor `{name}`: {error}"))
+        let fault = |error: candle_core::Error| format!("tensor `{name}`: {error}");
+        if tensor.dtype == GgmlDType::F32 {
+            let plain = tensor.dequantized(name, 0, rows)?;
+            return plain.t().map(Matrix::Plain).map_err(fault);
+        }
+        let outputs = panel_outputs(columns);
+        let panels = (0..rows).step_by(outputs).map(|row| {
+            let count = outputs.min(rows - row);
+            let bytes = tensor.rows(name, row, count)?;
+            blocks::stored(&bytes, tensor.dtype, &[count, columns]).map_err(fault)
+        });
+        Ok(Matrix::Stored(panels.collect::<Result<_, _>>()?))
     }
 
     /// The matrix `name.weight`, with `name.bias` if there is one.
@@ -91,19 +102,25 @@ impl Catalogue {
         let bias = format!("{name}.bias");
         Ok(Linear {
             matrix: self.matrix(&format!("{name}.weight"), rows, columns)?,
-            bias: match self.tensors.contains_key(&bias) {
-                true => Some(self.vector(&bias, rows)?),
-                false => None,
-            },
+            bias: self.vector_if_any(&bias, rows)?,
         })
     }
 
     /// A vector as f32.
     pub(super) fn vector(&self, name: &str, length: usize) -> Result<Tensor, Problem> {
-        let tensor = self.take(name, &[length])?;
-        let values = tensor.values(name, 0, tensor.length)?;
-        Tensor::from_vec(values, length, &Device::Cpu)
-            .map_err(|error| format!("tensor `{name}`: {error}"))
+        self.take(name, &[length])?.dequantized(name, 0, length)
+    }
+
+    /// A vector as f32, if there is one of that name.
+    pub(super) fn vector_if_any(
+        &self,
+        name: &str,
+        length: usize,
+    ) -> Result<Option<Tensor>, Problem> {
+        match self.tensors.contains_key(name) {
+            true => self.vector(name, length).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Fails if there is a tensor that was not asked for: the model is not what its configuration
@@ -130,7 +147,7 @@ impl Catalogue {
         self.tensors
             .iter()
             .filter(|(name, _)| loaded(name))
-            .map(|(_, tensor)| tensor.elements() * size_of::<f32>() as u64)
+            .map(|(_, tensor)| tensor.length)
             .sum()
     }
 
@@ -161,13 +178,28 @@ impl Located {
         self.shape.iter().map(|&side| side as u64).product()
     }
 
-    /// The values in a range of its bytes.
-    fn values(&self, name: &str, start: u64, length: usize) -> Result<Vec<f32>, Problem> {
+    /// The bytes of some rows; of a vector, of some of its values.
+    fn rows(&self, name: &str, from: usize, count: usize) -> Result<Vec<u8>, Problem> {
+        let row = self.length / self.shape[0].max(1) as u64;
+        let fault = |error: &dyn std::fmt::Display| format!("tensor `{name}`: {error}");
+        let length = match count == self.shape[0] {
+            true => self.length,
+            false => row * count as u64,
+        };
+        let length = usize::try_from(length).map_err(|error| fault(&error))?;
         let mut bytes = vec![0; length];
         self.shard
-            .read(self.offset + start, &mut bytes)
-            .map_err(|error| format!("tensor `{name}`: {error}"))?;
-        Ok(self.float.values(&bytes))
+            .read(self.offset + row * from as u64, &mut bytes)
+            .map_err(|error| fault(&error))?;
+        Ok(bytes)
+    }
+
+    /// Some rows, or some values of a vector, as f32.
+    fn dequantized(&self, name: &str, from: usize, count: usize) -> Result<Tensor, Problem> {
+        let mut shape = self.shape.clone();
+        shape[0] = count;
+        blocks::dequantized(&self.rows(name, from, count)?, self.dtype, &shape)
+            .map_err(|error| format!("tensor `{name}`: {error}"))
     }
 }
 
@@ -178,19 +210,26 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// How many rows there are; sides of tables are far below the limit of their numbers.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.tensor.shape[0]).unwrap_or(u32::MAX)
+    }
+
     /// The rows as f32, one after the other.
     pub(super) fn rows(&self, ids: &[u32]) -> Result<Tensor, Problem> {
-        let (count, columns) = (self.tensor.shape[0], self.tensor.shape[1]);
-        let length = self.tensor.length / count;
-        let mut values = Vec::with_capacity(ids.len() * columns);
-        for &id in ids {
-            if id as usize >= count {
-                return Err(format!("tensor `{}` has no row {id}", self.name));
+        let runs = ids.chunk_by(|id, next| id.checked_add(1) == Some(*next));
+        let rows = runs.map(|run| {
+            let first = run[0] as usize;
+            if first + run.len() > self.tensor.shape[0] {
+                return Err(format!(
+                    "tensor `{}` has no row {}",
+                    self.name,
+                    self.count()
+                ));
             }
-            let start = u64::from(id) * length as u64;
-            values.extend(self.tensor.values(&self.name, start, length)?);
-        }
-        Tensor::from_vec(values, (ids.len(), columns), &Device::Cpu)
+            self.tensor.dequantized(&self.name, first, run.len())
+        });
+        Tensor::cat(&rows.collect::<Result<Vec<_>, _>>()?, 0)
             .map_err(|error| format!("tensor `{}`: {error}", self.name))
     }
 }

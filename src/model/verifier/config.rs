@@ -4,11 +4,12 @@
 //! as another activation or way to stretch positions, is refused and not passed over.
 
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// Largest value accepted for any dimension.
 const MAX_SIDE: usize = 1 << 20;
 /// Most blocks, heads or experts accepted.
-const MAX_COUNT: usize = 4_096;
+pub(super) const MAX_COUNT: usize = 4_096;
 
 /// Which family of models it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub(super) struct Shape {
     pub(super) experts: Option<Experts>,
     /// Longest prompt that the model was made for, in tokens.
     pub(super) context: usize,
+    /// How many classes it tells apart, if it does so in place of naming the next token. One stands
+    /// for a score.
+    pub(super) classes: Option<usize>,
 }
 
 /// The mixture of experts in place of dense blocks.
@@ -65,6 +69,17 @@ pub(super) enum Scaling {
         high: f64,
         original: f64,
     },
+    /// Peng et al. (2023), "YaRN": as above, by another ramp, and attention is sharpened.
+    Yarn {
+        factor: f64,
+        /// Rotations within the context of training, from which on nothing is stretched.
+        fast: f64,
+        /// Rotations up to which all is stretched.
+        slow: f64,
+        original: f64,
+        /// What queries and keys are multiplied by.
+        sharpness: f64,
+    },
 }
 
 impl Architecture {
@@ -87,6 +102,10 @@ impl Architecture {
 #[derive(Deserialize)]
 struct Raw {
     model_type: String,
+    #[serde(default)]
+    architectures: Vec<String>,
+    num_labels: Option<usize>,
+    id2label: Option<HashMap<String, serde_json::Value>>,
     hidden_size: usize,
     num_hidden_layers: usize,
     num_attention_heads: usize,
@@ -122,6 +141,12 @@ struct RawRope {
     low_freq_factor: Option<f64>,
     high_freq_factor: Option<f64>,
     original_max_position_embeddings: Option<f64>,
+    attention_factor: Option<f64>,
+    beta_fast: Option<f64>,
+    beta_slow: Option<f64>,
+    mscale: Option<f64>,
+    mscale_all_dim: Option<f64>,
+    truncate: Option<bool>,
 }
 
 impl Shape {
@@ -170,10 +195,13 @@ impl Shape {
             vocab: raw.vocab_size,
             eps,
             theta: theta.unwrap_or(10_000.0),
-            scaling: rope.map_or(Ok(Scaling::None), RawRope::scaling)?,
+            scaling: rope.map_or(Ok(Scaling::None), |rope| {
+                rope.scaling(raw.max_position_embeddings)
+            })?,
             tied: raw.tie_word_embeddings.unwrap_or(false),
             experts: raw.experts(architecture)?,
             context: raw.max_position_embeddings,
+            classes: raw.classes()?,
         };
         shape.check()?;
         Ok(shape)
@@ -244,6 +272,21 @@ impl Shape {
 }
 
 impl Raw {
+    fn classes(&self) -> Result<Option<usize>, String> {
+        let classifies = |name: &String| name.ends_with("ForSequenceClassification");
+        if !self.architectures.iter().any(classifies) {
+            return Ok(None);
+        }
+        let named = self.id2label.as_ref().map(HashMap::len);
+        // Two is what transformers does not write down.
+        match named.or(self.num_labels).unwrap_or(2) {
+            classes @ 1..=2 => Ok(Some(classes)),
+            other => Err(format!(
+                "field `id2label` names {other} classes, but this version reads a score or two classes, wrong and right"
+            )),
+        }
+    }
+
     fn experts(&self, architecture: Architecture) -> Result<Option<Experts>, String> {
         if architecture != Architecture::Qwen3Moe {
             return Ok(None);
@@ -266,7 +309,7 @@ impl Raw {
 }
 
 impl RawRope {
-    fn scaling(&self) -> Result<Scaling, String> {
+    fn scaling(&self, context: usize) -> Result<Scaling, String> {
         let needed = |field: &str, value: Option<f64>| {
             value
                 .filter(|value| value.is_finite() && *value > 0.0)
@@ -291,8 +334,31 @@ impl RawRope {
                     )?,
                 })
             }
+            "yarn" => {
+                let odd = self.mscale.is_some() || self.mscale_all_dim.is_some();
+                if odd || self.truncate == Some(false) {
+                    return Err("field `mscale`, `mscale_all_dim` or `truncate` of the rotary embedding is set, which this version cannot do".into());
+                }
+                let factor = needed("factor", self.factor)?;
+                let fast = needed("beta_fast", self.beta_fast.or(Some(32.0)))?;
+                let slow = needed("beta_slow", self.beta_slow.or(Some(1.0)))?;
+                #[expect(clippy::cast_precision_loss, reason = "contexts are below 2^24")]
+                let context = context as f64;
+                let original = self.original_max_position_embeddings.or(Some(context));
+                Ok(Scaling::Yarn {
+                    factor,
+                    fast,
+                    slow,
+                    original: needed("original_max_position_embeddings", original)?,
+                    sharpness: needed(
+                        "attention_factor",
+                        self.attention_factor
+                            .or(Some(1.0 + 0.1 * factor.max(1.0).ln())),
+                    )?,
+                })
+            }
             other => Err(format!(
-                "field `rope_type` is {other:?}, but this version knows default, linear and llama3"
+                "field `rope_type` is {other:?}, but this version knows default, linear, llama3 and yarn"
             )),
         }
     }
@@ -341,10 +407,19 @@ mod tests {
         for (change, word) in [
             (json!({"model_type": "mamba"}), "model_type"),
             (json!({"hidden_act": "gelu"}), "hidden_act"),
+            (
+                json!({"architectures": ["Qwen3MoeForSequenceClassification"],
+                    "id2label": {"0": "a", "1": "b", "2": "c"}}),
+                "3 classes",
+            ),
             (json!({"use_sliding_window": true}), "use_sliding_window"),
             (
-                json!({"rope_scaling": {"type": "yarn", "factor": 4.0}}),
-                "yarn",
+                json!({"rope_scaling": {"type": "longrope", "factor": 4.0}}),
+                "longrope",
+            ),
+            (
+                json!({"rope_scaling": {"type": "yarn", "factor": 4.0, "mscale": 0.7}}),
+                "mscale",
             ),
             (json!({"hidden_size": 0}), "hidden_size"),
             (json!({"vocab_size": u64::MAX}), "vocab_size"),

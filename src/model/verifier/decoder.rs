@@ -57,20 +57,20 @@ impl Decoder {
     pub(super) fn load(catalogue: &Catalogue, shape: Shape) -> Result<Self, String> {
         let (vocab, hidden) = (shape.vocab, shape.hidden);
         let embedding = "model.embed_tokens.weight";
-        let output = if shape.tied {
-            embedding
-        } else {
-            "lm_head.weight"
+        let (output, outputs) = match shape.classes {
+            Some(classes) => ("score.weight", classes),
+            None if shape.tied => (embedding, vocab),
+            None => ("lm_head.weight", vocab),
         };
         let decoder = Self {
             embedding: catalogue.table(embedding, vocab, hidden)?,
-            output: catalogue.table(output, vocab, hidden)?,
+            output: catalogue.table(output, outputs, hidden)?,
             norm: catalogue.vector("model.norm.weight", hidden)?,
             blocks: (0..shape.layers)
                 .into_par_iter()
                 .map(|layer| Block::load(catalogue, &shape, layer))
                 .collect::<Result<_, _>>()?,
-            rope: Rope::new(&shape),
+            rope: Rope::new(&shape, catalogue)?,
             shape,
         };
         catalogue.check_all_taken()?;
@@ -79,6 +79,11 @@ impl Decoder {
 
     pub(super) fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// How many logits there are.
+    pub(super) fn outputs(&self) -> u32 {
+        self.output.count()
     }
 
     /// Reads tokens after those in `memory`, which keeps them. The hidden state of the last one.
@@ -104,7 +109,7 @@ impl Decoder {
         last.ok_or(ModelError::NothingToScore)
     }
 
-    /// The logits of tokens after a hidden state.
+    /// The logits of tokens after a hidden state, or of classes.
     pub(super) fn logits(&self, state: &Tensor, tokens: &[u32]) -> Result<Vec<f32>, ModelError> {
         let state = rms_norm(state, &self.norm, self.shape.eps)?;
         let rows = self.output.rows(tokens).map_err(ModelError::Weights)?;

@@ -4,16 +4,18 @@
 //! failed import leaves nothing behind. Files of weights are linked, so they take no more room on
 //! the disk; only if asked to they are copied.
 
-use super::super::bundle::{Bundle, MANIFEST, digest, tokenizer_from};
+use super::super::bundle::{Bundle, MANIFEST, digest, one_line, tokenizer_from};
 use super::super::manifest::FileEntry;
 use super::super::reward::{Cancel, ModelError, PatchLogits};
+use super::super::stamp::Stamp;
 use super::super::threads::Threads;
 use super::catalogue::Catalogue;
 use super::config::Shape;
 use super::judge::{gigabytes, needed};
 use super::manifest::{Answer, Answers, MIN_CONTEXT, Manifest, Parts};
 use super::prompt::{Markup, Prompt, Template};
-use super::safetensors;
+use super::{add_tensors, is_gguf};
+use super::{gguf, words};
 use crate::calibration::Calibration;
 use crate::change::Patch;
 use serde_json::Value;
@@ -29,8 +31,10 @@ const MAX_TEXT: u64 = 64 << 20;
 /// What to import, and how.
 #[derive(Debug)]
 pub struct Import<'a> {
-    /// A Hugging Face folder.
+    /// A Hugging Face folder, or a GGUF file.
     pub source: &'a Path,
+    /// A `tokenizer.json` in place of the one that comes with the model.
+    pub tokenizer: Option<&'a Path>,
     /// Folder of the bundle, which must not exist yet.
     pub out: &'a Path,
     /// Name of the bundle.
@@ -73,8 +77,8 @@ pub struct Imported {
     pub made_for: usize,
     /// Tokens of the template.
     pub overhead: usize,
-    /// The words that are compared, with their tokens.
-    pub answers: [(String, u32); 2],
+    /// The words that are compared, with their tokens; none if the model tells classes.
+    pub answers: Option<[(String, u32); 2]>,
     /// Memory once loaded, and with the longest prompt: for people.
     pub memory: [String; 2],
     /// The scores of the sample.
@@ -107,8 +111,10 @@ pub enum ImportError {
 
 /// What was found in the source.
 struct Found {
-    config: Vec<u8>,
-    tokenizer: Vec<u8>,
+    /// The content of `config.json`, and the file that tells it.
+    config: (Vec<u8>, PathBuf),
+    /// The same for `tokenizer.json`.
+    tokenizer: (Vec<u8>, PathBuf),
     chat_template: String,
     weights: Vec<PathBuf>,
 }
@@ -128,16 +134,19 @@ pub fn import(
             "is already there; choose another `--name` or `--out`, or remove it first",
         ));
     }
-    let found = folder(wanted.source)?;
-    let config = wanted.source.join("config.json");
-    let shape = Shape::from_json(&found.config).map_err(|problem| refused(&config, problem))?;
+    let found = match is_gguf(wanted.source) {
+        true => single(wanted.source, wanted.tokenizer)?,
+        false => folder(wanted.source, wanted.tokenizer)?,
+    };
+    let (config, path) = &found.config;
+    let shape = Shape::from_json(config).map_err(|problem| refused(path, problem))?;
     let mut catalogue = Catalogue::default();
     for path in &found.weights {
         let file = File::open(path).map_err(|error| io(path, error))?;
-        safetensors::add(file, &mut catalogue).map_err(|problem| refused(path, problem))?;
+        add_tensors(path, file, &mut catalogue).map_err(|problem| refused(path, problem))?;
     }
-    let path = wanted.source.join("tokenizer.json");
-    let tokenizer = tokenizer_from(&found.tokenizer).map_err(|problem| refused(&path, problem))?;
+    let (tokenizer, path) = &found.tokenizer;
+    let tokenizer = tokenizer_from(tokenizer).map_err(|problem| refused(path, problem))?;
     let markup = Markup::of(&tokenizer, &found.chat_template);
     let (text, template, usual) = template(&wanted.template, markup)?;
     let source = match &wanted.template {
@@ -145,10 +154,20 @@ pub fn import(
         TemplateChoice::File(path) => path,
     };
     let prompt = Prompt::parse(&text, &tokenizer).map_err(|problem| refused(source, problem))?;
-    let words = wanted.answers.clone().unwrap_or(usual);
-    let answers = answers(&words, &tokenizer).map_err(|problem| refused(&path, problem))?;
+    let answers = match (shape.classes, &wanted.answers) {
+        (None, stated) => {
+            let words = stated.clone().unwrap_or(usual);
+            Some(answers(&words, &tokenizer).map_err(|problem| refused(path, problem))?)
+        }
+        (Some(_), None) => None,
+        (Some(_), Some(_)) => {
+            let problem =
+                "the model tells classes and no words, so there is no `--yes` and no `--no`";
+            return Err(refused(wanted.source, problem));
+        }
+    };
     let context = context(wanted.context, &shape, prompt.overhead())
-        .map_err(|problem| refused(&config, problem))?;
+        .map_err(|problem| refused(&found.config.1, problem))?;
 
     let parent = match wanted.out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -175,8 +194,8 @@ pub fn import(
         name: wanted.name.clone(),
         architecture: shape.architecture.name(),
         weights,
-        config: write(dir, "config.json", &found.config)?,
-        tokenizer: write(dir, "tokenizer.json", &found.tokenizer)?,
+        config: write(dir, "config.json", &found.config.0)?,
+        tokenizer: write(dir, "tokenizer.json", &found.tokenizer.0)?,
         prompt: write(dir, "prompt.txt", text.as_bytes())?,
         template,
         answers: answers.clone(),
@@ -200,7 +219,8 @@ pub fn import(
         context,
         made_for: shape.context,
         overhead: prompt.overhead(),
-        answers: [answers.yes, answers.no].map(|answer| (answer.text, answer.id)),
+        answers: answers
+            .map(|answers| [answers.yes, answers.no].map(|answer| (answer.text, answer.id))),
         memory: [
             needed(loaded, 0, 0),
             needed(loaded, shape.bytes_per_token(), context),
@@ -210,13 +230,33 @@ pub fn import(
     })
 }
 
+/// A GGUF file, which holds everything.
+fn single(source: &Path, tokenizer: Option<&Path>) -> Result<Found, ImportError> {
+    let file = File::open(source).map_err(|error| io(source, error))?;
+    let at = |problem| refused(source, problem);
+    let header = gguf::header(&file).map_err(at)?;
+    let metadata = gguf::Source(&header.metadata);
+    Ok(Found {
+        config: (gguf::config(&header).map_err(at)?, source.into()),
+        tokenizer: match tokenizer {
+            Some(path) => (read(path)?, path.into()),
+            None => (words::tokenizer(metadata).map_err(at)?, source.into()),
+        },
+        chat_template: metadata
+            .text("tokenizer.chat_template")
+            .unwrap_or_default()
+            .into(),
+        weights: vec![source.into()],
+    })
+}
+
 /// The files of a Hugging Face folder.
-fn folder(source: &Path) -> Result<Found, ImportError> {
+fn folder(source: &Path, tokenizer: Option<&Path>) -> Result<Found, ImportError> {
     let config = source.join("config.json");
     if !config.is_file() {
         return Err(refused(
             source,
-            "is no folder with a config.json: give the folder of a Hugging Face model, with config.json, tokenizer.json and safetensors",
+            "is no folder with a config.json: give the folder of a Hugging Face model, with config.json, tokenizer.json and safetensors, or a GGUF file",
         ));
     }
     let index = source.join("model.safetensors.index.json");
@@ -231,9 +271,10 @@ fn folder(source: &Path) -> Result<Found, ImportError> {
             "holds neither model.safetensors nor model.safetensors.index.json; weights in other formats are not read",
         ));
     };
+    let tokenizer = tokenizer.map_or_else(|| source.join("tokenizer.json"), Path::to_path_buf);
     Ok(Found {
-        config: read(&config)?,
-        tokenizer: read(&source.join("tokenizer.json"))?,
+        config: (read(&config)?, config),
+        tokenizer: (read(&tokenizer)?, tokenizer),
         chat_template: chat_template(source),
         weights,
     })
@@ -340,7 +381,8 @@ fn place(
     let size = fs::metadata(&original)
         .map_err(|error| io(path, error))?
         .len();
-    let file = format!("weights-{number:05}.safetensors");
+    let format = if is_gguf(path) { "gguf" } else { "safetensors" };
+    let file = format!("weights-{number:05}.{format}");
     let target = dir.join(&file);
     let linked = fs::hard_link(&original, &target).is_ok();
     if !linked {
@@ -357,7 +399,11 @@ fn place(
         fs::copy(&original, &target).map_err(|error| io(path, error))?;
     }
     let mut opened = File::open(&target).map_err(|error| io(&target, error))?;
+    let metadata = opened.metadata().map_err(|error| io(&target, error))?;
     let sha256 = digest(&mut opened).map_err(|error| io(&target, error))?;
+    if let Some(stamp) = Stamp::new(&file, &sha256, &metadata) {
+        stamp.keep(dir);
+    }
     Ok((FileEntry { file, sha256 }, size, linked))
 }
 
@@ -392,6 +438,6 @@ pub(in crate::model) fn io(path: &Path, error: std::io::Error) -> ImportError {
 pub(in crate::model) fn refused(path: &Path, problem: impl Into<String>) -> ImportError {
     ImportError::Refused {
         path: path.to_path_buf(),
-        problem: problem.into(),
+        problem: one_line(&problem.into()),
     }
 }

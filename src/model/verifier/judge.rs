@@ -1,18 +1,19 @@
 //! A loaded verifier: asks its model about a patch and about each hunk.
 //!
 //! Invariant: the tokens that all questions share are computed once. A logit is that of yes minus
-//! that of no, so its sigmoid is the softmax over the two, as SWE-RM reads its score.
+//! that of no, so its sigmoid is the softmax over the two, as SWE-RM reads its score; a model that
+//! classifies in place of speaking answers with its classes.
 
-use super::super::bundle::{BundleFiles, tokenizer_from};
+use super::super::bundle::{BundleFiles, one_line, tokenizer_from};
 use super::super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
 use super::super::threads::Threads;
+use super::add_tensors;
 use super::catalogue::Catalogue;
 use super::config::Shape;
 use super::decoder::Decoder;
 use super::manifest::Manifest;
 use super::memory::Memory;
 use super::prompt::{Laid, Prompt, plain_from_now};
-use super::safetensors;
 use crate::calibration::Logit;
 use crate::change::Patch;
 use tokenizers::Tokenizer;
@@ -20,14 +21,17 @@ use tokenizers::Tokenizer;
 /// Memory for one chunk of a prompt on its way through the model, in bytes.
 const WORKING: u64 = 256 << 20;
 
+/// Tokens whose logits are computed at once.
+const OUTPUTS: usize = 8_192;
+
 /// A loaded model of kind `generative-verifier`.
 pub struct GenerativeVerifier {
     identity: ModelIdentity,
     decoder: Decoder,
     tokenizer: Tokenizer,
     prompt: Prompt,
-    /// Yes, no.
-    answers: [u32; 2],
+    /// Yes and no, as tokens or classes; or the only class, whose logit is the score.
+    answers: Vec<u32>,
     context: usize,
     threads: Threads,
 }
@@ -42,6 +46,17 @@ impl GenerativeVerifier {
     ) -> Result<Self, ModelError> {
         let (path, bytes) = files.small(&manifest.config)?;
         let shape = Shape::from_json(&bytes).map_err(|problem| files.invalid(&path, problem))?;
+        let answers = match (shape.classes, &manifest.answers) {
+            (Some(classes), None) => (0..classes as u32).rev().collect(),
+            (None, Some(answers)) => vec![answers.yes.id, answers.no.id],
+            (_, stated) => {
+                let problem = match stated {
+                    Some(_) => "tells of classes, but bundle.json of `answers`",
+                    None => "tells of no classes, and bundle.json of no `answers`",
+                };
+                return Err(files.invalid(&path, problem.into()));
+            }
+        };
         let (path, bytes) = files.tokenizer(&manifest.tokenizer)?;
         let mut tokenizer =
             tokenizer_from(&bytes).map_err(|problem| files.invalid(&path, problem))?;
@@ -53,7 +68,7 @@ impl GenerativeVerifier {
         let mut catalogue = Catalogue::default();
         for entry in &manifest.weights {
             let (path, file) = files.weights(entry)?;
-            safetensors::add(file, &mut catalogue)
+            add_tensors(&path, file, &mut catalogue)
                 .map_err(|problem| files.invalid(&path, problem))?;
         }
         check_memory(
@@ -63,26 +78,47 @@ impl GenerativeVerifier {
         )?;
         let decoder = threads
             .run(|| Decoder::load(&catalogue, shape))
-            .map_err(ModelError::Weights)?;
+            .map_err(|problem| ModelError::Weights(one_line(&problem)))?;
         Ok(Self {
             identity,
             decoder,
             tokenizer,
             prompt,
-            answers: [manifest.answers.yes.id, manifest.answers.no.id],
+            answers,
             context: manifest.context,
             threads,
         })
     }
 
-    /// The logits of yes and of no after a prompt, as token numbers.
+    /// The logits of yes and of no after a prompt, as token numbers; of a model with one class, that
+    /// of the class.
     ///
     /// # Errors
     /// As for [`RewardModel::score`].
-    pub fn answer(&self, ids: &[u32], cancel: &Cancel) -> Result<[f32; 2], ModelError> {
+    pub fn answer(&self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ModelError> {
         self.threads.run(|| {
             let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
             self.ask(ids, &mut memory, cancel)
+        })
+    }
+
+    /// The logits of all tokens after a prompt, for comparison with other programs; of a model with
+    /// classes, those of the classes.
+    ///
+    /// # Errors
+    /// As for [`RewardModel::score`].
+    pub fn next(&self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ModelError> {
+        self.threads.run(|| {
+            let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
+            let state = self.decoder.read(ids, &mut memory, cancel)?;
+            let mut logits = Vec::new();
+            let mut tokens = (0..self.decoder.outputs()).collect::<Vec<u32>>();
+            while !tokens.is_empty() {
+                let rest = tokens.split_off(tokens.len().min(OUTPUTS));
+                logits.extend(self.decoder.logits(&state, &tokens)?);
+                tokens = rest;
+            }
+            Ok(logits)
         })
     }
 
@@ -91,12 +127,11 @@ impl GenerativeVerifier {
         question: &[u32],
         memory: &mut Memory,
         cancel: &Cancel,
-    ) -> Result<[f32; 2], ModelError> {
+    ) -> Result<Vec<f32>, ModelError> {
         let shared = memory.length();
         let state = self.decoder.read(question, memory, cancel)?;
         memory.truncate(shared);
-        let logits = self.decoder.logits(&state, &self.answers)?;
-        <[f32; 2]>::try_from(logits).map_err(|_| ModelError::NotFinite)
+        self.decoder.logits(&state, &self.answers)
     }
 
     fn judge(&self, laid: &Laid, cancel: &Cancel) -> Result<Vec<Logit>, ModelError> {
@@ -104,8 +139,13 @@ impl GenerativeVerifier {
         let mut memory = Memory::new(self.decoder.shape(), laid.shared.len() + longest)?;
         self.decoder.read(&laid.shared, &mut memory, cancel)?;
         let answers = laid.questions.iter().map(|question| {
-            let [yes, no] = self.ask(question, &mut memory, cancel)?;
-            Logit::new(f64::from(yes) - f64::from(no)).map_err(|_| ModelError::NotFinite)
+            let answer = self.ask(question, &mut memory, cancel)?;
+            let logit = match answer.as_slice() {
+                [yes, no] => f64::from(*yes) - f64::from(*no),
+                [score] => f64::from(*score),
+                _ => f64::NAN,
+            };
+            Logit::new(logit).map_err(|_| ModelError::NotFinite)
         });
         answers.collect()
     }

@@ -32,7 +32,9 @@ pub(in crate::model) struct Manifest {
     pub(super) tokenizer: FileEntry,
     pub(super) prompt: FileEntry,
     pub(in crate::model) renderer: String,
-    pub(super) answers: Answers,
+    /// None for a model that tells classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) answers: Option<Answers>,
     pub(super) context: usize,
     pub(in crate::model) calibration: String,
     pub(in crate::model) calibration_sha256: String,
@@ -66,7 +68,7 @@ pub(super) struct Parts {
     pub(super) tokenizer: FileEntry,
     pub(super) prompt: FileEntry,
     pub(super) template: &'static str,
-    pub(super) answers: Answers,
+    pub(super) answers: Option<Answers>,
     pub(super) context: usize,
     pub(super) calibration: FileEntry,
 }
@@ -117,7 +119,10 @@ impl Manifest {
         within("weights", manifest.weights.len(), 1, MAX_SHARDS)?;
         within("context", manifest.context, MIN_CONTEXT, MAX_CONTEXT)?;
         require(
-            manifest.answers.yes.id != manifest.answers.no.id,
+            manifest
+                .answers
+                .as_ref()
+                .is_none_or(|answers| answers.yes.id != answers.no.id),
             "field `answers` names the same token twice",
         )?;
         Ok(manifest)

@@ -6,6 +6,7 @@ use super::super::ops;
 use super::config::Experts;
 use super::matrix::Matrix;
 use candle_core::{Device, Result, Tensor};
+use rayon::prelude::*;
 
 /// A gated layer: `down(silu(gate(x)) * up(x))`.
 pub(super) struct Gated {
@@ -50,15 +51,23 @@ impl Mixture {
     pub(super) fn forward(&self, rows: &Tensor) -> Result<Tensor> {
         let (tokens, hidden) = rows.dims2()?;
         let votes: Vec<Vec<f32>> = self.router.times(rows)?.to_vec2()?;
+        let routed = self.route(&votes);
+        let answers: Vec<Vec<f32>> = self
+            .experts
+            .par_iter()
+            .zip(&routed)
+            .map(|(expert, sent)| {
+                if sent.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let indices: Vec<u32> = sent.iter().map(|sent| sent.token).collect();
+                let indices = Tensor::new(indices, &Device::Cpu)?;
+                let answers = expert.forward(&rows.index_select(&indices, 0)?)?;
+                answers.flatten_all()?.to_vec1()
+            })
+            .collect::<Result<_>>()?;
         let mut sums = vec![0.0_f32; tokens * hidden];
-        for (expert, sent) in self.experts.iter().zip(self.route(&votes)) {
-            if sent.is_empty() {
-                continue;
-            }
-            let indices: Vec<u32> = sent.iter().map(|sent| sent.token).collect();
-            let indices = Tensor::new(indices, &Device::Cpu)?;
-            let answers = expert.forward(&rows.index_select(&indices, 0)?)?;
-            let answers: Vec<f32> = answers.flatten_all()?.to_vec1()?;
+        for (sent, answers) in routed.iter().zip(answers) {
             for (sent, answer) in sent.iter().zip(answers.chunks_exact(hidden)) {
                 let row = sent.token as usize * hidden;
                 for (sum, value) in sums[row..row + hidden].iter_mut().zip(answer) {

@@ -8,6 +8,7 @@
 mod catalogue;
 mod config;
 mod decoder;
+mod gguf;
 mod import;
 mod judge;
 mod manifest;
@@ -17,6 +18,11 @@ mod mixture;
 mod prompt;
 mod rope;
 mod safetensors;
+mod words;
+
+use catalogue::Catalogue;
+use std::fs::File;
+use std::path::Path;
 
 pub use import::{Import, ImportError, Imported, TemplateChoice, import};
 pub(super) use import::{io, refused, template, write};
@@ -24,3 +30,18 @@ pub use judge::GenerativeVerifier;
 pub(super) use manifest::Manifest;
 pub use prompt::{Markup, Template};
 pub(super) use prompt::{NO_TASK, header, rendered, sections};
+
+/// Adds the tensors of a file of weights, which is of the format that its name says. Fails with a
+/// clause that names the field at fault.
+fn add_tensors(path: &Path, file: File, catalogue: &mut Catalogue) -> Result<(), String> {
+    if is_gguf(path) {
+        gguf::add(file, catalogue)
+    } else {
+        safetensors::add(file, catalogue)
+    }
+}
+
+fn is_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "gguf")
+}

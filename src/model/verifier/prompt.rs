@@ -244,16 +244,21 @@ impl Prompt {
         let question = fixed(&self.patch).max(fixed(&self.hunk));
         let free = context.saturating_sub(fixed(&self.shared) + question);
         let mut truncated = false;
+        let task = match task.map(str::trim) {
+            None | Some("") => NO_TASK,
+            Some(task) => task,
+        };
+        let mut task = encode(task)?;
+        if let Some(over) = task.len().checked_sub(free / 4 + 1) {
+            // A description begins with what matters, a conversation also ends with it.
+            task.drain(free / 8..=free / 8 + over);
+            truncated = true;
+        }
         let mut cut = |mut ids: Vec<u32>, limit: usize| {
             truncated |= ids.len() > limit;
             ids.truncate(limit);
             ids
         };
-        let task = match task.map(str::trim) {
-            None | Some("") => NO_TASK,
-            Some(task) => task,
-        };
-        let task = cut(encode(task)?, free / 4);
         let mut texts = String::new();
         let mut hunks = Vec::new();
         for file in &patch.files {

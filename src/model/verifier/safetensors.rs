@@ -2,8 +2,9 @@
 //!
 //! Invariant: every tensor lies within the file, which is exactly as long as the header says.
 
-use super::super::floats::Float;
 use super::catalogue::{Catalogue, Located, Shard};
+use candle_core::quantized::GgmlDType;
+use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -41,18 +42,22 @@ pub(super) fn add(mut file: File, catalogue: &mut Catalogue) -> Result<(), Strin
     }
     let shard = Shard::new(file);
     for (name, info) in metadata.tensors() {
-        let float = Float::of(info.dtype).ok_or_else(|| {
-            format!(
-                "tensor `{name}` is {:?}, but this version reads F32, F16 and BF16",
-                info.dtype
-            )
-        })?;
+        let dtype = match info.dtype {
+            Dtype::F32 => GgmlDType::F32,
+            Dtype::F16 => GgmlDType::F16,
+            Dtype::BF16 => GgmlDType::BF16,
+            other => {
+                return Err(format!(
+                    "tensor `{name}` is {other:?}, but this version reads F32, F16 and BF16"
+                ));
+            }
+        };
         let (begin, end) = info.data_offsets;
         let tensor = Located {
             shard: shard.clone(),
             offset: start + begin as u64,
-            length: end - begin,
-            float,
+            length: (end - begin) as u64,
+            dtype,
             shape: info.shape.clone(),
         };
         catalogue.add(name, tensor)?;

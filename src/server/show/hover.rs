@@ -64,12 +64,16 @@ pub(in crate::server) fn hover(
     } else {
         "just computed"
     };
+    let calibration = if judge.calibration().is_fitted() {
+        format!("calibration {}", verdict.calibration)
+    } else {
+        "uncalibrated: the order may be good, the percentage is not".into()
+    };
     // Bare, a name with an @ in it would be shown as an address to write to.
     let code = if markdown { "`" } else { "" };
     paragraphs.push(format!(
-        "{code}{}{code} · calibration {} · {} tokens · {origin} · against {}",
+        "{code}{}{code} · {calibration} · {} tokens · {origin} · against {}",
         verdict.model,
-        verdict.calibration,
         verdict.tokens,
         Base::parse(&document.config.base),
     ));

@@ -1,0 +1,291 @@
+//! A language model as llama.cpp stores it: names of tensors and metadata, in the words of Hugging
+//! Face.
+//!
+//! Invariant: what this version would compute in another way than llama.cpp is refused with the
+//! name of the metadata key. Names: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
+
+use super::super::gguf::{Header, Metadata, Value};
+use super::catalogue::{Catalogue, Located, Shard};
+use super::config::MAX_COUNT;
+use serde_json::json;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Seek, SeekFrom};
+
+/// What goes before the names of a model's own metadata is its architecture.
+const ARCHITECTURE: &str = "general.architecture";
+
+/// Adds the tensors of a file. Fails with a clause that names the field at fault.
+pub(super) fn add(file: File, catalogue: &mut Catalogue) -> Result<(), String> {
+    let header = header(&file)?;
+    catalogue.neighbours = Source(&header.metadata).text(ARCHITECTURE) == Some("llama");
+    let shard = Shard::new(file);
+    for (name, entry) in header.tensors {
+        let located = |offset: u64, length: u64, shape: &[usize]| Located {
+            shard: shard.clone(),
+            offset,
+            length,
+            dtype: entry.dtype,
+            shape: shape.to_vec(),
+        };
+        let length = entry.range.end - entry.range.start;
+        let start = entry.range.start;
+        match (renamed(&name), entry.shape.as_slice()) {
+            (Renamed::Tensor(name), shape) => {
+                catalogue.add(name, located(start, length, shape))?;
+            }
+            // One below the other: each expert is a tensor of its own.
+            (Renamed::Experts { layer, side }, &[count, ref shape @ ..]) if shape.len() == 2 => {
+                if !(1..=MAX_COUNT).contains(&count) {
+                    return Err(format!("tensor `{name}` is of {count} experts"));
+                }
+                let each = length / count as u64;
+                for expert in 0..count {
+                    let name = format!("model.layers.{layer}.mlp.experts.{expert}.{side}.weight");
+                    catalogue.add(name, located(start + expert as u64 * each, each, shape))?;
+                }
+            }
+            (Renamed::Experts { .. }, shape) => {
+                return Err(format!(
+                    "tensor `{name}` has shape {shape:?}, not three sides"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads and checks the header of a file, with its metadata.
+pub(super) fn header(mut file: &File) -> Result<Header, String> {
+    let fault = |error: std::io::Error| error.to_string();
+    let size = file.metadata().map_err(fault)?.len();
+    file.seek(SeekFrom::Start(0)).map_err(fault)?;
+    Header::read(BufReader::new(file), size, Metadata::Keep)
+}
+
+enum Renamed {
+    Tensor(String),
+    /// The matrices of all experts of a block.
+    Experts {
+        layer: String,
+        side: &'static str,
+    },
+}
+
+/// The name of a tensor in the words of Hugging Face. One that is not known keeps its name, and is
+/// refused because nothing asks for it.
+fn renamed(name: &str) -> Renamed {
+    let whole = match name {
+        "token_embd.weight" => Some("model.embed_tokens.weight"),
+        "output_norm.weight" => Some("model.norm.weight"),
+        "output.weight" => Some("lm_head.weight"),
+        _ => None,
+    };
+    if let Some(name) = whole {
+        return Renamed::Tensor(name.into());
+    }
+    let parts = || {
+        let (layer, rest) = name.strip_prefix("blk.")?.split_once('.')?;
+        let (part, kind) = rest.rsplit_once('.')?;
+        Some((layer, part, kind))
+    };
+    let Some((layer, part, kind)) = parts() else {
+        return Renamed::Tensor(name.into());
+    };
+    let part = match part {
+        "attn_norm" => "input_layernorm",
+        "attn_q" => "self_attn.q_proj",
+        "attn_k" => "self_attn.k_proj",
+        "attn_v" => "self_attn.v_proj",
+        "attn_output" => "self_attn.o_proj",
+        "attn_q_norm" => "self_attn.q_norm",
+        "attn_k_norm" => "self_attn.k_norm",
+        "ffn_norm" => "post_attention_layernorm",
+        "ffn_gate" => "mlp.gate_proj",
+        "ffn_up" => "mlp.up_proj",
+        "ffn_down" => "mlp.down_proj",
+        "ffn_gate_inp" => "mlp.gate",
+        "ffn_gate_exps" | "ffn_up_exps" | "ffn_down_exps" => {
+            return Renamed::Experts {
+                layer: layer.into(),
+                side: match part {
+                    "ffn_gate_exps" => "gate_proj",
+                    "ffn_up_exps" => "up_proj",
+                    _ => "down_proj",
+                },
+            };
+        }
+        _ => return Renamed::Tensor(name.into()),
+    };
+    Renamed::Tensor(format!("model.layers.{layer}.{part}.{kind}"))
+}
+
+/// Metadata, read key by key.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a>(pub(super) &'a HashMap<String, Value>);
+
+impl<'a> Source<'a> {
+    pub(super) fn text(self, key: &str) -> Option<&'a str> {
+        match self.0.get(key)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn texts(self, key: &str) -> Option<&'a [String]> {
+        match self.0.get(key)? {
+            Value::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
+    pub(super) fn integers(self, key: &str) -> Option<&'a [i128]> {
+        match self.0.get(key)? {
+            Value::Integers(integers) => Some(integers),
+            _ => None,
+        }
+    }
+
+    /// A count; the number that all blocks share, where each has one of its own.
+    fn count(self, key: &str) -> Result<Option<u64>, String> {
+        let integer = match self.0.get(key) {
+            None => return Ok(None),
+            Some(Value::Integer(integer)) => Some(*integer),
+            Some(Value::Integers(each)) => {
+                let first = each.first().copied();
+                if each.iter().any(|other| Some(*other) != first) {
+                    return Err(format!(
+                        "field `{key}` differs between blocks, which this version cannot do"
+                    ));
+                }
+                first
+            }
+            Some(_) => None,
+        };
+        integer
+            .and_then(|integer| u64::try_from(integer).ok())
+            .map(Some)
+            .ok_or_else(|| format!("field `{key}` is no count"))
+    }
+
+    fn number(self, key: &str) -> Option<f64> {
+        match self.0.get(key)? {
+            Value::Float(number) => Some(*number),
+            #[expect(clippy::cast_precision_loss, reason = "no such count is above 2^53")]
+            Value::Integer(integer) => Some(*integer as f64),
+            _ => None,
+        }
+    }
+
+    fn flag(self, key: &str) -> Option<bool> {
+        match self.0.get(key)? {
+            Value::Bool(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+}
+
+/// The configuration in the form of `config.json`, which is then checked as any other.
+pub(super) fn config(header: &Header) -> Result<Vec<u8>, String> {
+    let source = Source(&header.metadata);
+    let architecture = source
+        .text(ARCHITECTURE)
+        .ok_or_else(|| format!("field `{ARCHITECTURE}` is missing"))?;
+    let model_type = match architecture {
+        "qwen3moe" => "qwen3_moe",
+        "llama" | "qwen2" | "qwen3" => architecture,
+        other => {
+            return Err(format!(
+                "field `{ARCHITECTURE}` is {other:?}, but this version runs llama, qwen2, qwen3 and qwen3moe"
+            ));
+        }
+    };
+    if source.count("split.count")?.is_some_and(|count| count > 1) {
+        return Err(
+            "the file is one part of several: join them with `llama-gguf-split --merge`".into(),
+        );
+    }
+    let key = |part: &str| format!("{architecture}.{part}");
+    let count = |part: &str| source.count(&key(part));
+    let needed =
+        |part: &str| count(part)?.ok_or_else(|| format!("field `{}` is missing", key(part)));
+    let embedding = header.tensors.get("token_embd.weight");
+    let vocab = embedding
+        .and_then(|entry| entry.shape.first())
+        .ok_or("tensor `token_embd.weight` is missing")?;
+    let (hidden, heads) = (needed("embedding_length")?, needed("attention.head_count")?);
+    let width = count("attention.key_length")?.unwrap_or(hidden / heads.max(1));
+    for part in ["attention.value_length", "rope.dimension_count"] {
+        if count(part)?.is_some_and(|other| other != width) {
+            return Err(format!(
+                "field `{}` is not {width}, the width of a head",
+                key(part)
+            ));
+        }
+    }
+    if model_type != "qwen3_moe" && count("expert_count")?.is_some_and(|count| count > 0) {
+        return Err(format!(
+            "field `{}` is not 0, but this version runs experts for qwen3moe only",
+            key("expert_count")
+        ));
+    }
+    let mut config = json!({
+        "model_type": model_type,
+        "hidden_size": hidden,
+        "num_hidden_layers": needed("block_count")?,
+        "num_attention_heads": heads,
+        "num_key_value_heads": count("attention.head_count_kv")?.unwrap_or(heads),
+        "head_dim": width,
+        "intermediate_size": count("feed_forward_length")?,
+        "vocab_size": vocab,
+        "rms_norm_eps": source.number(&key("attention.layer_norm_rms_epsilon")),
+        "max_position_embeddings": needed("context_length")?,
+        "tie_word_embeddings": !header.tensors.contains_key("output.weight"),
+        "rope_theta": source.number(&key("rope.freq_base")),
+    });
+    if model_type == "qwen3_moe" {
+        config["num_experts"] = json!(needed("expert_count")?);
+        config["num_experts_per_tok"] = json!(needed("expert_used_count")?);
+        config["moe_intermediate_size"] = json!(needed("expert_feed_forward_length")?);
+        // llama.cpp always normalises those of this architecture.
+        let normalised = source.flag(&key("expert_weights_norm")).unwrap_or(true);
+        config["norm_topk_prob"] = json!(normalised);
+        // Nothing dense is in between.
+        config["intermediate_size"] = config["moe_intermediate_size"].clone();
+    }
+    let scaling = |part: &str| key(&format!("rope.scaling.{part}"));
+    if source
+        .number(&scaling("attn_factor"))
+        .is_some_and(|factor| factor != 1.0)
+    {
+        return Err(format!("field `{}` is not 1", scaling("attn_factor")));
+    }
+    match source.text(&scaling("type")).unwrap_or("none") {
+        "none" => {}
+        kind @ ("linear" | "yarn") => {
+            config["rope_scaling"] = json!({
+                "rope_type": kind,
+                "factor": source.number(&scaling("factor")),
+            });
+            for (field, part) in [
+                (
+                    "original_max_position_embeddings",
+                    "original_context_length",
+                ),
+                ("beta_fast", "yarn_beta_fast"),
+                ("beta_slow", "yarn_beta_slow"),
+            ] {
+                if let Some(number) = source.number(&scaling(part)) {
+                    config["rope_scaling"][field] = json!(number);
+                }
+            }
+        }
+        other => {
+            return Err(format!(
+                "field `{}` is {other:?}, but this version knows linear and yarn",
+                scaling("type")
+            ));
+        }
+    }
+    serde_json::to_vec_pretty(&config).map_err(|error| error.to_string())
+}
