@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "diffidence"
 CLIENTS = (1, 8, 64)
 # Patches at each level, so that every client sends some.
-PATCHES = 128
+PATCHES = 64
 TASK = "`weigh` must not count items that were taken out of the basket, and must say what it skipped."
 
 

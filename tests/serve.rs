@@ -217,14 +217,14 @@ fn an_object_is_answered_as_a_line_of_score() {
     ]);
     let answers = service.client.post("/v1/score", &records).json();
     let mut command = program(&service._files.1.path().join("cache"));
-    let mut lines = command
+    let mut process = command
         .env("DIFFIDENCE_MODEL", service._files.0.dir())
         .arg("score")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut input = lines.stdin.take().unwrap();
+    let mut input = process.stdin.take().unwrap();
     for (number, record) in records.as_array().unwrap().iter().enumerate() {
         let mut record = record.clone();
         if record["id"].is_null() {
@@ -233,10 +233,11 @@ fn an_object_is_answered_as_a_line_of_score() {
         std::io::Write::write_all(&mut input, format!("{record}\n").as_bytes()).unwrap();
     }
     drop(input);
-    let lines: Vec<Value> = BufReader::new(lines.stdout.take().unwrap())
+    let lines: Vec<Value> = BufReader::new(process.stdout.take().unwrap())
         .lines()
         .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
         .collect();
+    assert_eq!(process.wait().unwrap().code(), Some(2));
     let flags = [
         json!([]),
         json!(["bad-patch"]),
