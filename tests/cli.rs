@@ -630,7 +630,9 @@ fn score_has_no_probability_for_what_the_model_cannot_judge_if_that_is_asked_for
         let output = bench.run_with(arguments, records.join("\n").as_bytes());
         assert_eq!(output.code, 0, "{}", output.err);
         let lines = output.out.lines();
-        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     };
     for answer in answers(&["score"]) {
         assert!(answer["probability"].is_f64() && answer["logit"].is_f64());

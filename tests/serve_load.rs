@@ -39,7 +39,7 @@ impl Service {
         };
         let cache = Arc::new(Cache::in_memory());
         let engine = Engine::start(
-            FakeModel::judge(),
+            model.judge(),
             cache,
             model.loader(),
             EngineOptions::default(),

@@ -18,6 +18,4 @@ pub use engine::{Engine, EngineOptions, EngineState, Loader, Rank, ScoreError, S
 pub use key::CacheKey;
 pub use record::{Prepared, Scored};
 pub use scope::{Abstention, Scope};
-pub use verdict::{
-    HELP, Judge, Opinion, Score, ScoreRequest, Unscorable, Verdict, hunks_to_check,
-};
+pub use verdict::{HELP, Judge, Opinion, Score, ScoreRequest, Unscorable, Verdict, hunks_to_check};
