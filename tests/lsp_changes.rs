@@ -264,6 +264,22 @@ async fn who_asks_for_more_gets_it_although_the_settings_give_no_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_more_while_the_list_is_renewed_gets_it() {
+    let repo = repository();
+    let client = client_of(&FakeModel::default(), json!({"backgroundSeconds": 0})).await;
+    let place = json!({"root": repo.root(), "watch": true});
+    client.request(CHANGES, place.clone()).await;
+    let path = repo.path("b c.rs");
+    client.notify(
+        "workspace/didChangeWatchedFiles",
+        json!({"changes": [{"uri": uri(&path), "type": 2}]}),
+    );
+    let more = json!({"root": repo.root(), "more": true});
+    client.request(CHANGES, more).await;
+    until(&client, &place, "all files", is_complete).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hunks_of_files_that_are_not_open_are_ignored_and_marked() {
     let repo = repository();
     let client = client_of(&FakeModel::default(), json!({})).await;

@@ -163,7 +163,7 @@ pub(super) struct Survey {
     pub(super) running: Option<(PathBuf, Generation, Instant)>,
     /// Time of the model that was spent since something changed or more was asked for.
     pub(super) spent: Duration,
-    /// Whether somebody asked for what was put off, since something changed.
+    /// Whether somebody asked for what was put off. It holds until nothing waits.
     asked: bool,
 }
 
@@ -290,21 +290,16 @@ impl Survey {
             .map(|file| (file.path.as_path(), file))
             .collect();
         for file in &mut listing.files {
-            if file.score == Known::Waiting
-                && let Some(old) = before.get(file.path.as_path())
-                && matches!(old.score, Known::Postponed | Known::Failed(_))
-                && old.file == file.file
-            {
-                file.score = old.score.clone();
+            if file.score != Known::Waiting {
+                continue;
             }
-        }
-        if listing
-            .files
-            .iter()
-            .any(|file| file.score == Known::Waiting)
-        {
-            self.spent = Duration::ZERO;
-            self.asked = false;
+            match before.get(file.path.as_path()) {
+                Some(old) if old.file == file.file => match &old.score {
+                    score @ (Known::Postponed | Known::Failed(_)) => file.score = score.clone(),
+                    _ => {}
+                },
+                _ => self.spent = Duration::ZERO,
+            }
         }
         self.listing = Some(listing);
     }
@@ -322,6 +317,12 @@ impl Survey {
 
     /// Puts off what waits if the time is used up.
     pub(super) fn enforce_limit(&mut self) {
+        self.put_off_if_late();
+        let still_waits = self.files_mut().any(|file| file.score == Known::Waiting);
+        self.asked &= still_waits;
+    }
+
+    fn put_off_if_late(&mut self) {
         let limit = self
             .listing
             .as_ref()
