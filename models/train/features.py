@@ -347,6 +347,12 @@ def metrics(files, problem):
     ]
 
 
+def keeps_size(values):
+    """Of the metrics of a hunk: whether it puts as many lines in as it takes out, and as many tokens."""
+    added_lines, removed_lines, added_tokens, removed_tokens = values[2:6]
+    return added_lines == removed_lines and added_tokens == removed_tokens
+
+
 def surroundings(files):
     """For each hunk of a patch, how it relates to the others, in the order of SURROUNDINGS."""
     hunks = [h for f in files for h in f.hunks]

@@ -72,7 +72,7 @@ class Model:
             branches = dict(text=self.text("bare", counted), trees=self.trees("bare", values))
             c = self.t["fusion.bare"].astype(np.float64)
         out |= dict(branches=branches, logit=float(c[:-1] @ list(branches.values()) + c[-1]))
-        c, absent = self.t["fusion.hunk"].astype(np.float64), float(self.t["fusion.hunk_trunk_mean"][0])
+        absent = float(self.t["fusion.hunk_trunk_mean"][0])
         reduced = [features.only(f, h) for f in files for h in f.hunks]
         each = reversal.numbers(files, described, self.t["lines.hunk.weight"].astype(np.float64))
         for n, (values, changed) in enumerate(each):
@@ -81,6 +81,7 @@ class Model:
             direction = reversal.direction(changed, self.t["direction.hunk.weight"])
             trees = self.trees("hunk", [*values, direction])
             lines = values[len(features.METRICS) + len(features.SURROUNDINGS)]
+            c = self.t["fusion.hunk_same_size" if features.keeps_size(values) else "fusion.hunk"].astype(np.float64)
             fused = float(c @ [absent if trunk is None else trunk, text, direction, trees, 1.0, out["logit"]])
             out["hunks"].append(dict(trunk=trunk, text=text, lines=lines, direction=direction, trees=trees, logit=fused))
         return out

@@ -44,6 +44,9 @@ pub struct HunkBranches {
     pub direction: f64,
     /// The trees over metrics, surroundings and line scores, and over what the reverse has of them.
     pub trees: f64,
+    /// Whether it puts as many lines and tokens in as it takes out. Nearly all that the trees see
+    /// tells nothing then, so the direction counts for more.
+    pub keeps_size: bool,
 }
 
 /// Weights of trunk, text, metrics and trees, and a constant; for a patch without a task
@@ -59,6 +62,8 @@ pub(super) struct PatchFusion {
 #[derive(Debug, Clone)]
 pub(super) struct HunkFusion {
     pub(super) weights: [f64; 6],
+    /// The same for hunks that keep the size.
+    pub(super) same_size: [f64; 6],
     /// Stands in for the trunk logit of a hunk that was not read.
     pub(super) unread: f64,
 }
@@ -91,7 +96,11 @@ impl PatchFusion {
 impl HunkFusion {
     /// The logit of a hunk of a patch with logit `patch`.
     pub(super) fn logit(&self, branches: &HunkBranches, patch: f64) -> f64 {
-        let [trunk, text, direction, trees, constant, whole] = self.weights;
+        let [trunk, text, direction, trees, constant, whole] = if branches.keeps_size {
+            self.same_size
+        } else {
+            self.weights
+        };
         trunk * branches.trunk.unwrap_or(self.unread)
             + text * branches.text
             + direction * branches.direction

@@ -158,6 +158,7 @@ impl HeadWeights {
             trees: reader.trees("hunk", METRICS + SURROUNDINGS + LINE_NUMBERS + REVERSAL)?,
             fusion: HunkFusion {
                 weights: reader.array("fusion.hunk")?,
+                same_size: reader.array("fusion.hunk_same_size")?,
                 unread: reader.number("fusion.hunk_trunk_mean")?,
             },
         };

@@ -93,6 +93,18 @@ pub(super) fn of_hunk(file: &FileChange, hunk: &Hunk, problem: &Problem<'_>) -> 
     tally.metrics(problem)
 }
 
+/// Whether a hunk puts as many lines in as it takes out, and as many tokens.
+#[must_use]
+pub(super) fn keeps_size(hunk: &Hunk) -> bool {
+    let size = |kind| {
+        let lines = hunk.lines.iter().filter(move |line| line.kind == kind);
+        lines.fold((0, 0), |(lines, words), line| {
+            (lines + 1, words + tokens(&line.text).count())
+        })
+    };
+    size(LineKind::Added) == size(LineKind::Removed)
+}
+
 #[derive(Default)]
 struct Tally<'a> {
     files: usize,

@@ -294,10 +294,11 @@ impl Survey {
                 continue;
             }
             match before.get(file.path.as_path()) {
-                Some(old) if old.file == file.file => match &old.score {
-                    score @ (Known::Postponed | Known::Failed(_)) => file.score = score.clone(),
-                    _ => {}
-                },
+                Some(old) if old.file == file.file => {
+                    if let Known::Postponed | Known::Failed(_) = old.score {
+                        file.score = old.score.clone();
+                    }
+                }
                 _ => self.spent = Duration::ZERO,
             }
         }

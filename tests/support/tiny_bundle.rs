@@ -315,6 +315,7 @@ fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32]))
             (name, (Dtype::F32, shape, bytes))
         })
         .collect();
+    data.insert("fusion.hunk_same_size".into(), data["fusion.hunk"].clone());
     for kind in TREES {
         for (part, values) in [
             ("roots", &[0, 3][..]),
