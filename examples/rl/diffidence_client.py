@@ -32,7 +32,7 @@ class Answer:
     # The same before calibration.
     logit: float | None
     # Why the patch must not be rewarded: `bad-patch`, `nothing-to-score`, `edits-tests`,
-    # `giant-patch`.
+    # `giant-patch`, `cannot-judge`.
     flags: tuple[str, ...]
 
     @property

@@ -4,7 +4,8 @@
 //! the task are known beforehand: no patch or none that can be read, a patch that changes nothing,
 //! one that edits the tests it will be judged by, and one so large that nobody reviews it.
 //!
-//! Invariant: a flag follows from the patch alone, so the same patch is flagged the same everywhere.
+//! Invariant: a flag follows from the patch alone, so the same patch is flagged the same everywhere;
+//! only whether a model can judge it is the model's to say.
 
 use crate::change::{FileChange, LineKind, Patch};
 use serde::Serialize;

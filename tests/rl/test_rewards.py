@@ -32,7 +32,7 @@ CASES = {
     "cut off": ("--- a/f.py\n+++ b/f.py\n@@ -1 +1 @@", ("nothing-to-score",), 0.0),
     "renames": ("diff --git a/x b/y\nrename from x\nrename to y\n", ("nothing-to-score",), 0.0),
     "edits a test": (diff("good", "tests/test_f.py"), ("edits-tests",), 0.0),
-    "giant": (GIANT, ("giant-patch",), 0.0),
+    "giant": (GIANT, ("giant-patch", "cannot-judge"), 0.0),
 }
 
 
