@@ -7,7 +7,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use diffidence::change::Patch;
-use diffidence::model::{Bundle, Cancel, locate};
+use diffidence::model::{Bundle, Run, locate};
 use std::fmt::Write as _;
 use std::hint::black_box;
 
@@ -45,7 +45,7 @@ fn model(c: &mut Criterion) {
     let name = format!("score {} tokens", windows.tokens());
     c.bench_function("tokenize", |b| b.iter(|| model.windows(&patch, task)));
     c.bench_function(&name, |b| {
-        b.iter(|| model.judge(&patch, task, &Cancel::default()));
+        b.iter(|| model.judge(&patch, task, &Run::default()));
     });
 }
 

@@ -10,7 +10,7 @@
 mod tiny_bundle;
 
 use diffidence::change::Patch;
-use diffidence::model::{Bundle, Cancel, ModelError, RewardModel, Threads, TrunkHeads};
+use diffidence::model::{Bundle, ModelError, RewardModel, Run, Threads, TokensRead, TrunkHeads};
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -52,11 +52,14 @@ fn a_sound_bundle_loads_and_scores_the_same_each_time() {
     assert_eq!(opened.languages, ["rust", "python"]);
     let mut model = load(bundle.dir()).unwrap();
     let score = |model: &mut TrunkHeads, text: &str, task| {
-        model.score(&patch(text), task, &Cancel::default()).unwrap()
+        model.score(&patch(text), task, &Run::default()).unwrap()
     };
     let first = score(&mut model, CHANGE, Some("make it two"));
     assert_eq!(first.hunks.len(), 1);
     assert!(!first.truncated && first.tokens > 30);
+    let run = Run::default();
+    let all = model.score(&patch(CHANGE), None, &run).unwrap().tokens;
+    assert_eq!(run.tokens(), Some(TokensRead { done: all, all }));
     let other = score(&mut model, &CHANGE.replace('2', "3"), None);
     assert_ne!(first.patch, other.patch);
     assert_eq!(first, score(&mut model, CHANGE, Some("make it two")));
@@ -66,11 +69,11 @@ fn a_sound_bundle_loads_and_scores_the_same_each_time() {
 fn nothing_to_score_and_cancellation_are_errors() {
     let bundle = TinyBundle::new();
     let mut model = load(bundle.dir()).unwrap();
-    let empty = model.score(&Patch::default(), None, &Cancel::default());
+    let empty = model.score(&Patch::default(), None, &Run::default());
     assert!(matches!(empty, Err(ModelError::NothingToScore)));
-    let cancel = Cancel::default();
-    cancel.cancel();
-    let cancelled = model.score(&patch(CHANGE), None, &cancel);
+    let run = Run::default();
+    run.cancel();
+    let cancelled = model.score(&patch(CHANGE), None, &run);
     assert!(matches!(cancelled, Err(ModelError::Cancelled)));
 }
 
@@ -82,9 +85,7 @@ fn a_patch_of_200_000_lines_is_scored_in_part() {
     for line in 0..200_000 {
         text.push_str(&format!("+let v{line} = {line};\n"));
     }
-    let got = model
-        .score(&patch(&text), None, &Cancel::default())
-        .unwrap();
+    let got = model.score(&patch(&text), None, &Run::default()).unwrap();
     assert!(got.truncated);
     assert!(got.tokens <= tiny_bundle::CONTEXT * tiny_bundle::MAX_WINDOWS);
 }

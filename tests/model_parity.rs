@@ -9,7 +9,7 @@
 use diffidence::change::Patch;
 use diffidence::model::window::Windows;
 use diffidence::model::{
-    Bundle, Cancel, Judgement, ModelError, PatchBranches, RewardModel, TrunkHeads, render,
+    Bundle, Judgement, ModelError, PatchBranches, RewardModel, Run, TrunkHeads, render,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -81,12 +81,12 @@ fn golden_patches_score_as_in_training() {
         let task = record.problem.as_deref();
         let Some(expected) = record.expected else {
             assert!(record.empty, "{id}: the golden record lacks a field");
-            let error = model.score(&patch, task, &Cancel::default()).unwrap_err();
+            let error = model.score(&patch, task, &Run::default()).unwrap_err();
             assert!(matches!(error, ModelError::NothingToScore), "{id}: {error}");
             continue;
         };
         assert_eq!(render::whole(&patch, task), expected.rendered, "{id}");
-        let got = model.judge(&patch, task, &Cancel::default()).unwrap();
+        let got = model.judge(&patch, task, &Run::default()).unwrap();
         check_windows(id, &got.windows, &expected);
         worst = worst.max(check_logits(id, &got, &expected));
         scored += 1;

@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use diffidence::change::Patch;
-use diffidence::model::{Bundle, Cancel, Threads};
+use diffidence::model::{Bundle, Run, Threads};
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn loading_and_scoring_start_no_thread_but_the_stated_ones() {
     assert_eq!(own.count(), 1);
     // Long enough for matrix products to be split if there were threads to split them over.
     let model = Bundle::open(&dir).unwrap().load_on(own).unwrap();
-    let judgement = model.judge(&patch, None, &Cancel::default()).unwrap();
+    let judgement = model.judge(&patch, None, &Run::default()).unwrap();
     assert!(judgement.windows.tokens() > 700);
     let mut expected = before;
     expected.push("model-0".into());

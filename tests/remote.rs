@@ -7,7 +7,7 @@ mod support;
 use diffidence::change::Patch;
 use diffidence::model::remote::{Api, Key, Limits, Remote, add};
 use diffidence::model::verifier::{Markup, Template, TemplateChoice};
-use diffidence::model::{Bundle, Cancel, ModelError, RewardModel, Threads};
+use diffidence::model::{Bundle, ModelError, RewardModel, Run, Threads};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -195,7 +195,7 @@ impl Bench {
 }
 
 fn score(model: &mut dyn RewardModel, added: &[&str]) -> Result<Vec<f64>, ModelError> {
-    let logits = model.score(&patch(added), Some("Fix it."), &Cancel::default())?;
+    let logits = model.score(&patch(added), Some("Fix it."), &Run::default())?;
     let all = std::iter::once(logits.patch).chain(logits.hunks);
     Ok(all.map(|logit| logit.get()).collect())
 }
@@ -345,14 +345,14 @@ fn what_is_cancelled_is_not_waited_for() {
     let bench = Bench::new();
     let mut model = bench.model(|it| it.limits.concurrency = 1);
     bench.engine.will(&[Act::Wait]);
-    let cancel = Cancel::default();
-    let (engine, canceller) = (bench.engine.clone(), cancel.clone());
+    let run = Run::default();
+    let (engine, canceller) = (bench.engine.clone(), run.clone());
     let watching = std::thread::spawn(move || {
         until("it was asked", || engine.count() == 1);
         canceller.cancel();
     });
     let begun = Instant::now();
-    let result = model.score(&patch(&["a", "b"]), None, &cancel);
+    let result = model.score(&patch(&["a", "b"]), None, &run);
     assert!(matches!(result, Err(ModelError::Cancelled)), "{result:?}");
     assert!(begun.elapsed() < support::program::PATIENCE);
     watching.join().unwrap();

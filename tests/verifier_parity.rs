@@ -7,7 +7,7 @@
 
 use diffidence::change::Patch;
 use diffidence::model::verifier::{Import, Imported, Template, TemplateChoice, import};
-use diffidence::model::{Cancel, ModelError, Threads};
+use diffidence::model::{ModelError, RewardModel, Run, Threads, TokensRead};
 use serde_json::Value;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ fn check(name: &str) {
     assert!(cases.iter().any(|case| case["length"].as_u64() > Some(512)));
     for case in cases {
         let length = case["length"].as_u64().unwrap() as usize;
-        let got = model.answer(&prompt(length), &Cancel::default()).unwrap();
+        let got = model.answer(&prompt(length), &Run::default()).unwrap();
         let logits = case["logits"].as_array().unwrap();
         assert_eq!(got.len(), logits.len());
         for (got, expected) in got.iter().zip(logits) {
@@ -182,8 +182,24 @@ fn a_cancelled_pass_stops() {
         .bundle
         .verifier(threads())
         .unwrap();
-    let cancel = Cancel::default();
-    cancel.cancel();
-    let error = model.answer(&[1, 2, 3], &cancel).unwrap_err();
+    let run = Run::default();
+    run.cancel();
+    let error = model.answer(&[1, 2, 3], &run).unwrap_err();
     assert!(matches!(error, ModelError::Cancelled));
+}
+
+#[test]
+fn a_run_tells_how_many_tokens_it_has_read() {
+    let home = tempfile::tempdir().unwrap();
+    let mut model = imported("qwen3", home.path())
+        .bundle
+        .verifier(threads())
+        .unwrap();
+    let lines: String = (0..200).map(|n| format!("+line {n}\n")).collect();
+    let patch = format!("--- a/x\n+++ b/x\n@@ -1,0 +1,200 @@\n{lines}");
+    let patch = Patch::from_unified(patch.as_bytes()).unwrap();
+    let run = Run::default();
+    assert_eq!(run.tokens(), None);
+    let all = model.score(&patch, None, &run).unwrap().tokens;
+    assert_eq!(run.tokens(), Some(TokensRead { done: all, all }));
 }

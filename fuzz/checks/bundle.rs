@@ -3,7 +3,7 @@
 
 use super::tiny_bundle::{FILES, TinyBundle};
 use diffidence::change::Patch;
-use diffidence::model::{Bundle, Cancel, ModelError, RewardModel, Threads, TrunkHeads};
+use diffidence::model::{Bundle, ModelError, RewardModel, Run, Threads, TrunkHeads};
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, OnceLock};
 
@@ -85,7 +85,7 @@ impl Sound {
         let mut model: TrunkHeads =
             Bundle::open(self.bundle.dir())?.load_on(self.threads.clone())?;
         let patch = Patch::from_unified(CHANGE).unwrap();
-        let logits = model.score(&patch, Some("make it two"), &Cancel::default())?;
+        let logits = model.score(&patch, Some("make it two"), &Run::default())?;
         assert_eq!(logits.hunks.len(), patch.hunk_count());
         Ok(())
     }

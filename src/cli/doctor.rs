@@ -13,7 +13,7 @@ use crate::change::{
 };
 use crate::config::{Config, FILE_NAME, repository_keys};
 use crate::model::locate::VARIABLE;
-use crate::model::{Bundle, Cancel, ModelError, Threads};
+use crate::model::{Bundle, ModelError, Run, Threads};
 use crate::scoring::Cache;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -142,7 +142,7 @@ fn model(args: &DoctorArgs, threads: usize, findings: &mut Findings) -> Value {
         section.insert("verified".into(), json!(verified));
         section.insert("load_ms".into(), milliseconds(start));
         let start = Instant::now();
-        let logits = model.score(&sample(), None, &Cancel::default())?;
+        let logits = model.score(&sample(), None, &Run::default())?;
         section.insert("score_ms".into(), milliseconds(start));
         section.insert("sample_logit".into(), json!(Logit::get(logits.patch)));
         Ok(())

@@ -9,7 +9,7 @@ use super::model::cores;
 use super::remote::{RemoteArgs, add_remote};
 use crate::model::locate::VARIABLE;
 use crate::model::verifier::{Import, Imported, Template, TemplateChoice, import};
-use crate::model::{Bundle, Cancel, ModelError, Threads, locate};
+use crate::model::{Bundle, ModelError, Run, Threads, locate};
 use crate::review::Reviews;
 use anyhow::{Context, Result, bail};
 use std::io::Write;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
         Action::Verify { model } => {
             let bundle = Bundle::open(&named(model)?)?.verified_anew();
             let mut model = bundle.model(threads()?)?;
-            let logits = model.score(&sample(), None, &Cancel::default())?;
+            let logits = model.score(&sample(), None, &Run::default())?;
             writeln!(
                 out,
                 "{}: every file is as bundle.json states; a sample patch has logit {:.3}",

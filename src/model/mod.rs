@@ -40,7 +40,9 @@ pub use fusion::{HunkBranches, PatchBranches};
 pub use locate::locate;
 pub use metrics::METRICS;
 pub use render::LINE_CHARS;
-pub use reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
+pub use reward::{
+    ModelError, ModelIdentity, PatchLogits, RewardModel, Run, SuspectLine, TokensRead,
+};
 pub use threads::Threads;
 pub use token::tokens;
 pub use trunk_heads::{Judgement, TrunkHeads};

@@ -6,7 +6,7 @@ use crate::change::Patch;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A model that judges a patch without running it.
 pub trait RewardModel: Send {
@@ -18,12 +18,12 @@ pub trait RewardModel: Send {
     ///
     /// # Errors
     /// [`ModelError::NothingToScore`] if the patch has no added or removed line;
-    /// [`ModelError::Cancelled`] soon after `cancel` is set; otherwise if the computation fails.
+    /// [`ModelError::Cancelled`] soon after `run` is cancelled; otherwise if the computation fails.
     fn score(
         &mut self,
         patch: &Patch,
         task: Option<&str>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<PatchLogits, ModelError>;
 }
 
@@ -83,20 +83,55 @@ pub struct SuspectLine {
     pub share: Probability,
 }
 
-/// A flag that asks a running computation to stop; checked between layers.
+/// A run of a model as others see it: it can be asked to stop, which it looks for between layers,
+/// and it tells how far it is.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Run(Arc<Seen>);
 
-impl Cancel {
+#[derive(Debug, Default)]
+struct Seen {
+    cancelled: AtomicBool,
+    done: AtomicUsize,
+    all: AtomicUsize,
+}
+
+/// How many of its tokens a run has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokensRead {
+    /// So many so far.
+    pub done: usize,
+    /// Of so many; more than 0.
+    pub all: usize,
+}
+
+impl Run {
     /// Asks to stop. Cannot be taken back.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
     /// Whether a stop was asked for.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// How far it is; `None` before it knows, and for a model that does not tell.
+    #[must_use]
+    pub fn tokens(&self) -> Option<TokensRead> {
+        let all = self.0.all.load(Ordering::Relaxed);
+        let done = self.0.done.load(Ordering::Relaxed).min(all);
+        (all > 0).then_some(TokensRead { done, all })
+    }
+
+    /// Says how many tokens there are to read.
+    pub fn expect(&self, tokens: usize) {
+        self.0.all.store(tokens, Ordering::Relaxed);
+    }
+
+    /// Says that so many more were read.
+    pub fn advance(&self, tokens: usize) {
+        self.0.done.fetch_add(tokens, Ordering::Relaxed);
     }
 }
 

@@ -13,7 +13,7 @@
 use super::gguf::Gguf;
 use super::manifest::TrunkShape;
 use super::ops;
-use super::reward::{Cancel, ModelError};
+use super::reward::{ModelError, Run};
 use candle_core::quantized::QTensor;
 use candle_core::{D, Device, Tensor};
 use candle_nn::ops::rms_norm;
@@ -84,14 +84,14 @@ impl Trunk {
         &self,
         ids: &[u32],
         readouts: &[usize],
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<Vec<Tensor>, ModelError> {
         let ids = Tensor::new(ids, &Device::Cpu)?;
         let mut states = self.embedding.embedding(&ids)?;
         let mut read = Vec::with_capacity(readouts.len());
         let last = readouts.last().copied().unwrap_or(0);
         for (number, block) in (1..=last).zip(&self.blocks) {
-            if cancel.is_cancelled() {
+            if run.is_cancelled() {
                 return Err(ModelError::Cancelled);
             }
             states = block.forward(&states, &self.rope, &self.shape)?;
@@ -335,8 +335,8 @@ mod tests {
             .map(|at| (at * at % SHAPE.vocab) as u32)
             .collect();
         let trunk = Trunk::load(&Gguf::parse(&bytes).unwrap(), &SHAPE, length).unwrap();
-        let cancel = Cancel::default();
-        let states = trunk.forward(&ids, &[1, SHAPE.layers], &cancel).unwrap();
+        let run = Run::default();
+        let states = trunk.forward(&ids, &[1, SHAPE.layers], &run).unwrap();
         let last = states[1].i(length - 1).unwrap().unsqueeze(0).unwrap();
         let one = Tensor::ones(SHAPE.hidden, DType::F32, &Device::Cpu).unwrap();
         let got = rms_norm(&last, &one, SHAPE.rms_norm_eps as f32).unwrap();
@@ -360,9 +360,9 @@ mod tests {
     fn a_cancelled_pass_stops() {
         let bytes = gguf();
         let trunk = Trunk::load(&Gguf::parse(&bytes).unwrap(), &SHAPE, 8).unwrap();
-        let cancel = Cancel::default();
-        cancel.cancel();
-        let error = trunk.forward(&[1, 2, 3], &[3], &cancel).unwrap_err();
+        let run = Run::default();
+        run.cancel();
+        let error = trunk.forward(&[1, 2, 3], &[3], &run).unwrap_err();
         assert!(matches!(error, ModelError::Cancelled));
     }
 }

@@ -11,7 +11,7 @@ use super::metrics;
 use super::pool::Pools;
 use super::problem::Problem;
 use super::reversal::{self, Side};
-use super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
+use super::reward::{ModelError, ModelIdentity, PatchLogits, RewardModel, Run, SuspectLine};
 use super::surroundings::{self, Term};
 use super::threads::Threads;
 use super::trunk::Trunk;
@@ -86,25 +86,25 @@ impl TrunkHeads {
         &self,
         patch: &Patch,
         task: Option<&str>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<Judgement, ModelError> {
         if !patch.changes_lines() {
             return Err(ModelError::NothingToScore);
         }
-        self.threads.run(|| self.judge_here(patch, task, cancel))
+        self.threads.run(|| self.judge_here(patch, task, run))
     }
 
     fn judge_here(
         &self,
         patch: &Patch,
         task: Option<&str>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<Judgement, ModelError> {
         let windows = self.windows(patch, task)?;
-        let pools = self.read(&windows, cancel)?;
+        let pools = self.read(&windows, run)?;
         let problem = Problem::new(task);
 
-        let (text, hunks, lines) = self.hunks(patch, &problem, &pools, cancel)?;
+        let (text, hunks, lines) = self.hunks(patch, &problem, &pools, run)?;
         let judges = &self.weights.patch;
         let metrics = metrics::of_patch(patch, &problem);
         let branches = if judges.takes_for_snippet(patch, &metrics) {
@@ -145,20 +145,20 @@ impl TrunkHeads {
         patch: &Patch,
         problem: &Problem<'_>,
         pools: &Pools<'_>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<(Counts, Vec<HunkBranches>, Vec<LineScores>), ModelError> {
         let judges = &self.weights.hunk;
         let hunks_with = surroundings::hunks_with(patch);
-        let ours = self.sides(patch, &hunks_with, problem, cancel)?;
+        let ours = self.sides(patch, &hunks_with, problem, run)?;
         let reverse = reversal::reversed(patch);
         let reverse_with = surroundings::hunks_with(&reverse);
-        let theirs = self.sides(&reverse, &reverse_with, problem, cancel)?;
+        let theirs = self.sides(&reverse, &reverse_with, problem, run)?;
         let surroundings = surroundings::of_hunks(patch, &hunks_with);
         let mut counts = Counts::default();
         let mut branches = Vec::with_capacity(ours.len());
         let sides = ours.iter().zip(&theirs).zip(&surroundings);
         for ((index, (_, hunk)), ((ours, theirs), around)) in patch.hunks().enumerate().zip(sides) {
-            stop_if(cancel)?;
+            stop_if(run)?;
             let terms = Counts::of(hunk, self.weights.buckets);
             counts.add(&terms);
             let against = reversal::against(&judges.direction, ours, theirs);
@@ -184,10 +184,10 @@ impl TrunkHeads {
         patch: &Patch,
         hunks_with: &HashMap<Term<'_>, usize>,
         problem: &Problem<'_>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<Vec<Side>, ModelError> {
         let score = |(_, hunk)| {
-            stop_if(cancel)?;
+            stop_if(run)?;
             Ok(self.weights.hunk.lines.scores(hunk, hunks_with))
         };
         let scores = patch
@@ -197,7 +197,7 @@ impl TrunkHeads {
         let summaries = lines::summaries(patch, &scores);
         let numbers = summaries.into_iter().zip(scores);
         let side = |((file, hunk), (lines, scores))| {
-            stop_if(cancel)?;
+            stop_if(run)?;
             Ok(Side {
                 metrics: metrics::of_hunk(file, hunk, problem),
                 lines,
@@ -207,11 +207,13 @@ impl TrunkHeads {
         patch.hunks().zip(numbers).map(side).collect()
     }
 
-    fn read<'a>(&self, windows: &'a Windows, cancel: &Cancel) -> Result<Pools<'a>, ModelError> {
+    fn read<'a>(&self, windows: &'a Windows, run: &Run) -> Result<Pools<'a>, ModelError> {
         let readouts = &self.weights.readouts;
         let mut pools = Pools::new(windows, readouts.len(), self.trunk.hidden());
+        run.expect(windows.tokens());
         for (number, window) in windows.windows.iter().enumerate() {
-            let states = self.trunk.forward(&window.ids, readouts, cancel)?;
+            let states = self.trunk.forward(&window.ids, readouts, run)?;
+            run.advance(window.ids.len());
             for (readout, states) in states.iter().enumerate() {
                 let states = states.flatten_all()?.to_vec1()?;
                 pools.take(readout, number, window, states);
@@ -230,9 +232,9 @@ impl RewardModel for TrunkHeads {
         &mut self,
         patch: &Patch,
         task: Option<&str>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<PatchLogits, ModelError> {
-        let judgement = self.judge(patch, task, cancel)?;
+        let judgement = self.judge(patch, task, run)?;
         Ok(PatchLogits {
             patch: judgement.patch.1,
             hunks: judgement.hunks.iter().map(|(_, logit)| *logit).collect(),
@@ -253,8 +255,8 @@ impl std::fmt::Debug for TrunkHeads {
     }
 }
 
-fn stop_if(cancel: &Cancel) -> Result<(), ModelError> {
-    if cancel.is_cancelled() {
+fn stop_if(run: &Run) -> Result<(), ModelError> {
+    if run.is_cancelled() {
         Err(ModelError::Cancelled)
     } else {
         Ok(())

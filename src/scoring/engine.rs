@@ -7,7 +7,7 @@
 use super::cache::Cache;
 use super::key::CacheKey;
 use super::verdict::{Judge, ScoreRequest, Verdict};
-use crate::model::{Cancel, ModelError, RewardModel};
+use crate::model::{ModelError, RewardModel, Run, TokensRead};
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -82,14 +82,14 @@ struct Job {
     request: ScoreRequest,
     /// Whether a remembered result does not count.
     afresh: bool,
-    cancel: Cancel,
+    run: Run,
     reply: Reply,
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Job>,
-    running: Option<(Slot, Cancel)>,
+    running: Option<(Slot, Run)>,
     stopped: bool,
 }
 
@@ -187,7 +187,7 @@ impl Engine {
             rank,
             request,
             afresh,
-            cancel: Cancel::default(),
+            run: Run::default(),
             reply,
         };
         let mut queue = self.shared.lock();
@@ -213,6 +213,14 @@ impl Engine {
         }
     }
 
+    /// What runs, and how many of its tokens the model has read, if it tells.
+    #[must_use]
+    pub fn running(&self) -> Option<(Slot, TokensRead)> {
+        let queue = self.shared.lock();
+        let (slot, run) = queue.running.as_ref()?;
+        Some((slot.clone(), run.tokens()?))
+    }
+
     /// Scores one request and waits for it.
     ///
     /// # Errors
@@ -228,8 +236,8 @@ impl Engine {
     pub fn stop(&self) {
         let mut queue = self.shared.lock();
         queue.stopped = true;
-        if let Some((_, cancel)) = &queue.running {
-            cancel.cancel();
+        if let Some((_, run)) = &queue.running {
+            run.cancel();
         }
         let left: Vec<Job> = queue.waiting.drain(..).collect();
         drop(queue);
@@ -283,10 +291,10 @@ impl Queue {
 
     /// Removes the waiting job of `slot` and asks a running one to stop.
     fn take(&mut self, slot: &Slot) -> Option<Job> {
-        if let Some((running, cancel)) = &self.running
+        if let Some((running, run)) = &self.running
             && running == slot
         {
-            cancel.cancel();
+            run.cancel();
         }
         let index = self.waiting.iter().position(|job| job.slot == *slot)?;
         self.waiting.remove(index)
@@ -331,7 +339,7 @@ impl Worker {
                 return None;
             }
             if let Some(job) = queue.pop() {
-                queue.running = Some((job.slot.clone(), job.cancel.clone()));
+                queue.running = Some((job.slot.clone(), job.run.clone()));
                 return Some(job);
             }
             queue = match self.options.idle_unload.filter(|_| self.model.is_some()) {
@@ -381,7 +389,7 @@ impl Worker {
                 Err(ScoreError::Model(reason))
             }
         };
-        if job.cancel.is_cancelled() {
+        if job.run.is_cancelled() {
             return Err(ScoreError::Cancelled);
         }
         result
@@ -405,7 +413,7 @@ impl Worker {
             return Err(ScoreError::Stopped);
         };
         let request = &job.request;
-        match model.score(&request.patch, request.task.as_deref(), &job.cancel) {
+        match model.score(&request.patch, request.task.as_deref(), &job.run) {
             Ok(logits) => {
                 self.shared.cache.put(job.key, &logits);
                 Ok(self.shared.judge.judge(&request.patch, &logits, false))
@@ -468,7 +476,7 @@ mod tests {
             &mut self,
             patch: &Patch,
             _task: Option<&str>,
-            cancel: &Cancel,
+            run: &Run,
         ) -> Result<PatchLogits, ModelError> {
             let script = patch.files[0].hunks[0].lines[0].text.clone();
             self.started.send(script.clone()).unwrap();
@@ -476,7 +484,7 @@ mod tests {
                 "panic" => panic!("scripted"),
                 "nice" => Ok(logits(f64::from(niceness()), &[])),
                 "wait" => {
-                    while !cancel.is_cancelled() {
+                    while !run.is_cancelled() {
                         std::thread::yield_now();
                     }
                     Err(ModelError::Cancelled)

@@ -311,7 +311,9 @@ impl Actor {
 
             Event::ProgressAnswered { token, agreed } => {
                 let pending = self.pending().len();
-                let step = self.progress.answered(token, agreed, pending);
+                let step = self
+                    .progress
+                    .answered(token, agreed, pending, Instant::now());
                 self.take_step(step);
             }
             Event::ProgressCancelled(token) => {

@@ -3,6 +3,7 @@
 //! Invariants: nothing is begun that the client did not agree to show, what was begun is ended
 //! once, and the percentage never falls. This module decides what to say; it must not send.
 
+use crate::model::TokensRead;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,9 @@ use tower_lsp::lsp_types::{
 
 /// Scoring that takes no longer is not worth a moving bar.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How often to say how many tokens were read.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What to tell the client next.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +52,8 @@ enum Stage {
     Shown {
         token: ProgressToken,
         last: Extent,
+        /// When to look how many tokens were read.
+        next: Instant,
     },
 }
 
@@ -55,6 +61,8 @@ enum Stage {
 struct Extent {
     done: usize,
     all: usize,
+    /// Of the file that the model has.
+    tokens: Option<TokensRead>,
     percentage: u32,
 }
 
@@ -63,12 +71,18 @@ impl Progress {
     pub(super) fn due(&self) -> Option<Instant> {
         match self.stage {
             Stage::Patient { until } => Some(until),
+            Stage::Shown { next, .. } => Some(next),
             _ => None,
         }
     }
 
-    /// Takes in what is pending now.
-    pub(super) fn update(&mut self, pending: &BTreeSet<&Path>, now: Instant) -> Option<Step> {
+    /// Takes in what is pending now, and how far the model is with one of it.
+    pub(super) fn update(
+        &mut self,
+        pending: &BTreeSet<&Path>,
+        tokens: Option<TokensRead>,
+        now: Instant,
+    ) -> Option<Step> {
         if pending.is_empty() {
             self.seen.clear();
             return match std::mem::take(&mut self.stage) {
@@ -98,16 +112,21 @@ impl Progress {
                 Some(Step::Create(token))
             }
             Stage::Patient { .. } | Stage::Asked(_) | Stage::Refused => None,
-            Stage::Shown { token, last } => {
-                let next = Extent::of(done, self.seen.len(), last.percentage);
-                if next == *last {
+            Stage::Shown { token, last, next } => {
+                let extent = Extent::of(done, self.seen.len(), tokens, last.percentage);
+                let is_due = *next <= now;
+                if is_due {
+                    *next = now + PAUSE;
+                }
+                let same_files = (extent.done, extent.all) == (last.done, last.all);
+                if extent == *last || same_files && !is_due {
                     return None;
                 }
-                *last = next;
+                *last = extent;
                 let report = WorkDoneProgressReport {
                     cancellable: Some(true),
-                    message: Some(next.message()),
-                    percentage: Some(next.percentage),
+                    message: Some(extent.message()),
+                    percentage: Some(extent.percentage),
                 };
                 Some(say(token.clone(), WorkDoneProgress::Report(report)))
             }
@@ -120,6 +139,7 @@ impl Progress {
         token: ProgressToken,
         agreed: bool,
         pending: usize,
+        now: Instant,
     ) -> Option<Step> {
         if !matches!(&self.stage, Stage::Asked(asked) if *asked == token) {
             return None;
@@ -129,10 +149,11 @@ impl Progress {
             return None;
         }
         let all = self.seen.len();
-        let last = Extent::of(all.saturating_sub(pending), all, 0);
+        let last = Extent::of(all.saturating_sub(pending), all, None, 0);
         self.stage = Stage::Shown {
             token: token.clone(),
             last,
+            next: now + PAUSE,
         };
         let begin = WorkDoneProgressBegin {
             title: "Scoring changes".into(),
@@ -150,18 +171,23 @@ impl Progress {
 }
 
 impl Extent {
-    fn of(done: usize, all: usize, at_least: u32) -> Self {
-        let share = u32::try_from(done * 100 / all.max(1)).unwrap_or(100);
+    fn of(done: usize, all: usize, tokens: Option<TokensRead>, at_least: u32) -> Self {
+        let begun = tokens.map_or(0, |tokens| tokens.done * 100 / tokens.all);
+        let share = u32::try_from((done * 100 + begun) / all.max(1)).unwrap_or(100);
         Self {
             done,
             all,
-            percentage: share.max(at_least),
+            tokens,
+            percentage: share.max(at_least).min(100),
         }
     }
 
     fn message(self) -> String {
         let files = if self.all == 1 { "file" } else { "files" };
-        format!("{} of {} {files}", self.done, self.all)
+        let tokens = self.tokens.map_or(String::new(), |tokens| {
+            format!(" · {} of {} tokens", tokens.done, tokens.all)
+        });
+        format!("{} of {} {files}{tokens}", self.done, self.all)
     }
 }
 
@@ -184,7 +210,14 @@ mod tests {
     impl Bench {
         fn update(&mut self, pending: &[&str]) -> Option<Step> {
             let pending = pending.iter().map(Path::new).collect();
-            self.progress.update(&pending, self.now)
+            self.progress.update(&pending, None, self.now)
+        }
+
+        /// What is said of one file of which the model has read so many of 300 tokens.
+        fn says_of_tokens(&mut self, pending: &[&str], done: usize) -> String {
+            let pending = pending.iter().map(Path::new).collect();
+            let tokens = Some(TokensRead { done, all: 300 });
+            words(self.progress.update(&pending, tokens, self.now))
         }
 
         /// The same, in words.
@@ -244,7 +277,7 @@ mod tests {
         let mut bench = bench();
         let token = asked(&mut bench, &["a", "b"]);
         assert_eq!(bench.says(&["b"]), "nothing");
-        let begin = bench.progress.answered(token.clone(), true, 1);
+        let begin = bench.progress.answered(token.clone(), true, 1, bench.now);
         assert_eq!(words(begin), "begin 1 of 2 files Some(50)");
         assert!(bench.progress.is_shown_as(&token));
         assert_eq!(bench.says(&["b"]), "nothing");
@@ -257,10 +290,32 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_told_now_and_then() {
+        let mut bench = bench();
+        let token = asked(&mut bench, &["a", "b"]);
+        bench.progress.answered(token, true, 2, bench.now);
+        assert_eq!(bench.says_of_tokens(&["a", "b"], 150), "nothing");
+        bench.now = bench.progress.due().unwrap();
+        assert_eq!(
+            bench.says_of_tokens(&["a", "b"], 150),
+            "report 0 of 2 files · 150 of 300 tokens Some(25)"
+        );
+        assert_eq!(bench.says_of_tokens(&["a", "b"], 200), "nothing");
+        // Another file begins: the bar stays where it was.
+        assert_eq!(
+            bench.says_of_tokens(&["b"], 0),
+            "report 1 of 2 files · 0 of 300 tokens Some(50)"
+        );
+        bench.now = bench.progress.due().unwrap();
+        assert_eq!(bench.says_of_tokens(&["b"], 0), "nothing");
+        assert!(bench.progress.due().unwrap() > bench.now);
+    }
+
+    #[test]
     fn a_refusal_holds_until_all_is_done() {
         let mut bench = bench();
         let token = asked(&mut bench, &["a"]);
-        assert_eq!(bench.progress.answered(token, false, 1), None);
+        assert_eq!(bench.progress.answered(token, false, 1, bench.now), None);
         assert_eq!(bench.progress.due(), None);
         assert_eq!(bench.says(&["a", "b"]), "nothing");
         assert_eq!(bench.says(&[]), "nothing");
@@ -272,6 +327,6 @@ mod tests {
         let mut bench = bench();
         let token = asked(&mut bench, &["a"]);
         assert_eq!(bench.says(&[]), "nothing");
-        assert_eq!(bench.progress.answered(token, true, 0), None);
+        assert_eq!(bench.progress.answered(token, true, 0, bench.now), None);
     }
 }

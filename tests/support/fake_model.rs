@@ -2,7 +2,7 @@
 
 use diffidence::calibration::{Calibration, Logit, Probability};
 use diffidence::change::{Hunk, Line, LineKind, Patch};
-use diffidence::model::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel, SuspectLine};
+use diffidence::model::{ModelError, ModelIdentity, PatchLogits, RewardModel, Run, SuspectLine};
 use diffidence::scoring::{Judge, Loader, Scope};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -102,7 +102,7 @@ impl RewardModel for Running {
         &mut self,
         patch: &Patch,
         task: Option<&str>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<PatchLogits, ModelError> {
         self.model.begun.fetch_add(1, Ordering::SeqCst);
         let path = patch.files.first().map(|file| file.path().to_owned());
@@ -114,10 +114,14 @@ impl RewardModel for Running {
             lines.any(|line| line.text.contains(word))
         };
         assert!(!says("crash"), "asked to crash");
+        if says("counted") {
+            run.expect(200);
+            run.advance(50);
+        }
         // `deaf` stands for a long operation that cannot be cancelled.
         let (slow, deaf) = (says("slow"), says("deaf"));
         while (slow || deaf) && !self.model.release.load(Ordering::SeqCst) {
-            if slow && cancel.is_cancelled() {
+            if slow && run.is_cancelled() {
                 return Err(ModelError::Cancelled);
             }
             std::thread::yield_now();

@@ -3,7 +3,7 @@
 //! Invariant: a bundle appears in its place only after the engine has judged a patch.
 
 use super::super::bundle::{Bundle, MANIFEST};
-use super::super::reward::{Cancel, PatchLogits};
+use super::super::reward::{PatchLogits, Run};
 use super::super::threads::Threads;
 use super::super::verifier::{ImportError, Markup, TemplateChoice, io, refused, template, write};
 use super::manifest::{Answers, Api, Destination, Endpoint, Key, Limits, Manifest};
@@ -95,7 +95,7 @@ pub fn add(wanted: Remote<'_>, sample: &Patch) -> Result<Added, ImportError> {
         serde_json::to_vec_pretty(&manifest).map_err(|error| refused(dir, error.to_string()))?;
     write(dir, MANIFEST, &manifest)?;
     let mut model = Bundle::open(dir)?.model(Threads::new(std::num::NonZeroUsize::new(1))?)?;
-    let sample = model.score(sample, None, &Cancel::default())?;
+    let sample = model.score(sample, None, &Run::default())?;
     let dir = staging.keep();
     fs::rename(&dir, out).map_err(|error| io(out, error))?;
     Ok(Added {

@@ -4,7 +4,7 @@
 //! more is sent.
 
 use super::super::bundle::BundleFiles;
-use super::super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
+use super::super::reward::{ModelError, ModelIdentity, PatchLogits, RewardModel, Run};
 use super::answer::{Reading, question, reading};
 use super::manifest::Manifest;
 use super::prompt::Prompt;
@@ -52,11 +52,11 @@ impl RemoteVerifier {
     }
 
     /// The readings of all prompts, in their order.
-    fn readings(&self, prompts: Vec<String>, cancel: &Cancel) -> Result<Vec<Reading>, ModelError> {
+    fn readings(&self, prompts: Vec<String>, run: &Run) -> Result<Vec<Reading>, ModelError> {
         let prompts = Arc::new(prompts);
         let next = Arc::new(AtomicUsize::new(0));
         // Of its own, so that one failure stops the other questions.
-        let stop = Cancel::default();
+        let stop = Run::default();
         let (send, receive) = crossbeam_channel::unbounded();
         let threads = self.asker.manifest.endpoint.limits.concurrency;
         for _ in 0..threads.min(prompts.len()) {
@@ -89,7 +89,7 @@ impl RemoteVerifier {
             let mut readings = vec![None; prompts.len()];
             for _ in 0..prompts.len() {
                 let (index, reading) = loop {
-                    if cancel.is_cancelled() {
+                    if run.is_cancelled() {
                         return Err(ModelError::Cancelled);
                     }
                     match receive.recv_timeout(LOOK) {
@@ -114,10 +114,10 @@ impl RemoteVerifier {
 }
 
 impl Asker {
-    fn ask(&self, prompt: &str, cancel: &Cancel) -> Result<Reading, ModelError> {
+    fn ask(&self, prompt: &str, run: &Run) -> Result<Reading, ModelError> {
         let endpoint = &self.manifest.endpoint;
         let question = question(endpoint.api, &endpoint.model, prompt);
-        let answer = self.sender.ask(&question, cancel)?;
+        let answer = self.sender.ask(&question, run)?;
         reading(endpoint.api, &answer, &self.manifest.answers)
             .map_err(|problem| self.sender.error(problem))
     }
@@ -132,14 +132,14 @@ impl RewardModel for RemoteVerifier {
         &mut self,
         patch: &Patch,
         task: Option<&str>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<PatchLogits, ModelError> {
         if !patch.changes_lines() {
             return Err(ModelError::NothingToScore);
         }
         let limit = self.asker.manifest.endpoint.limits.prompt_bytes;
         let laid = self.prompt.lay_out(patch, task, limit);
-        let readings = self.readings(laid.prompts, cancel)?;
+        let readings = self.readings(laid.prompts, run)?;
         let logits = readings.iter().map(|it| Logit::new(it.logit));
         let logits: Result<Vec<Logit>, _> = logits.collect();
         let mut logits = logits.map_err(|_| ModelError::NotFinite)?.into_iter();

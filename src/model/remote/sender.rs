@@ -3,7 +3,7 @@
 //! Invariant: what is sent goes to the stated address only; redirects are not followed. A key is
 //! never part of a message.
 
-use super::super::reward::{Cancel, ModelError};
+use super::super::reward::{ModelError, Run};
 use super::manifest::{Endpoint, Key};
 use serde_json::Value;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -77,11 +77,11 @@ impl Sender {
     }
 
     /// The answer to a question.
-    pub(super) fn ask(&self, question: &Value, cancel: &Cancel) -> Result<Value, ModelError> {
+    pub(super) fn ask(&self, question: &Value, run: &Run) -> Result<Value, ModelError> {
         let body = question.to_string();
         let mut tries = 0;
         loop {
-            if cancel.is_cancelled() {
+            if run.is_cancelled() {
                 return Err(ModelError::Cancelled);
             }
             tries += 1;
@@ -104,7 +104,7 @@ impl Sender {
                 ?wait,
                 "asking again"
             );
-            pause(wait.min(LONGEST_WAIT), cancel);
+            pause(wait.min(LONGEST_WAIT), run);
         }
     }
 
@@ -209,9 +209,9 @@ fn back_off(tries: usize) -> Duration {
     doubled.mul_f64(0.75 + f64::from(jitter) / 512.0)
 }
 
-fn pause(wait: Duration, cancel: &Cancel) {
+fn pause(wait: Duration, run: &Run) {
     let end = Instant::now() + wait;
-    while !cancel.is_cancelled() {
+    while !run.is_cancelled() {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;

@@ -6,7 +6,7 @@
 //! for. Architectures: Touvron et al. (2023), "LLaMA"; Yang et al. (2025), "Qwen3".
 
 use super::super::ops;
-use super::super::reward::{Cancel, ModelError};
+use super::super::reward::{ModelError, Run};
 use super::super::trunk::attend;
 use super::catalogue::{Catalogue, Table};
 use super::config::Shape;
@@ -91,17 +91,19 @@ impl Decoder {
         &self,
         ids: &[u32],
         memory: &mut Memory,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<Tensor, ModelError> {
         let mut last = None;
         for chunk in ids.chunks(CHUNK) {
             let turn = self.rope.turn(memory.length(), chunk.len())?;
             let mut states = self.embedding.rows(chunk).map_err(ModelError::Weights)?;
             for (layer, block) in self.blocks.iter().enumerate() {
-                if cancel.is_cancelled() {
+                if run.is_cancelled() {
                     return Err(ModelError::Cancelled);
                 }
                 states = block.forward(&states, &turn, memory, layer, &self.shape)?;
+                let share = |layers| chunk.len() * layers / self.blocks.len();
+                run.advance(share(layer + 1) - share(layer));
             }
             memory.advance(chunk.len());
             last = Some(states.narrow(0, chunk.len() - 1, 1)?.contiguous()?);

@@ -6,7 +6,7 @@
 
 use super::super::bundle::{Bundle, MANIFEST, digest, one_line, tokenizer_from};
 use super::super::manifest::FileEntry;
-use super::super::reward::{Cancel, ModelError, PatchLogits};
+use super::super::reward::{ModelError, PatchLogits, Run};
 use super::super::stamp::Stamp;
 use super::super::threads::Threads;
 use super::catalogue::Catalogue;
@@ -206,7 +206,7 @@ pub fn import(
         serde_json::to_vec_pretty(&manifest).map_err(|error| refused(dir, error.to_string()))?;
     write(dir, MANIFEST, &manifest)?;
     let mut model = Bundle::open(dir)?.model(threads)?;
-    let sample = model.score(sample, None, &Cancel::default())?;
+    let sample = model.score(sample, None, &Run::default())?;
     let dir = staging.keep();
     fs::rename(&dir, wanted.out).map_err(|error| io(wanted.out, error))?;
     let loaded = catalogue.bytes_in_memory();

@@ -5,7 +5,7 @@
 //! classifies in place of speaking answers with its classes.
 
 use super::super::bundle::{BundleFiles, one_line, tokenizer_from};
-use super::super::reward::{Cancel, ModelError, ModelIdentity, PatchLogits, RewardModel};
+use super::super::reward::{ModelError, ModelIdentity, PatchLogits, RewardModel, Run};
 use super::super::threads::Threads;
 use super::add_tensors;
 use super::catalogue::Catalogue;
@@ -95,10 +95,10 @@ impl GenerativeVerifier {
     ///
     /// # Errors
     /// As for [`RewardModel::score`].
-    pub fn answer(&self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ModelError> {
+    pub fn answer(&self, ids: &[u32], run: &Run) -> Result<Vec<f32>, ModelError> {
         self.threads.run(|| {
             let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
-            self.ask(ids, &mut memory, cancel)
+            self.ask(ids, &mut memory, run)
         })
     }
 
@@ -107,10 +107,10 @@ impl GenerativeVerifier {
     ///
     /// # Errors
     /// As for [`RewardModel::score`].
-    pub fn next(&self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ModelError> {
+    pub fn next(&self, ids: &[u32], run: &Run) -> Result<Vec<f32>, ModelError> {
         self.threads.run(|| {
             let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
-            let state = self.decoder.read(ids, &mut memory, cancel)?;
+            let state = self.decoder.read(ids, &mut memory, run)?;
             let mut logits = Vec::new();
             let mut tokens = (0..self.decoder.outputs()).collect::<Vec<u32>>();
             while !tokens.is_empty() {
@@ -126,20 +126,21 @@ impl GenerativeVerifier {
         &self,
         question: &[u32],
         memory: &mut Memory,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<Vec<f32>, ModelError> {
         let shared = memory.length();
-        let state = self.decoder.read(question, memory, cancel)?;
+        let state = self.decoder.read(question, memory, run)?;
         memory.truncate(shared);
         self.decoder.logits(&state, &self.answers)
     }
 
-    fn judge(&self, laid: &Laid, cancel: &Cancel) -> Result<Vec<Logit>, ModelError> {
+    fn judge(&self, laid: &Laid, run: &Run) -> Result<Vec<Logit>, ModelError> {
         let longest = laid.questions.iter().map(Vec::len).max().unwrap_or(0);
         let mut memory = Memory::new(self.decoder.shape(), laid.shared.len() + longest)?;
-        self.decoder.read(&laid.shared, &mut memory, cancel)?;
+        run.expect(laid.tokens());
+        self.decoder.read(&laid.shared, &mut memory, run)?;
         let answers = laid.questions.iter().map(|question| {
-            let answer = self.ask(question, &mut memory, cancel)?;
+            let answer = self.ask(question, &mut memory, run)?;
             let logit = match answer.as_slice() {
                 [yes, no] => f64::from(*yes) - f64::from(*no),
                 [score] => f64::from(*score),
@@ -160,7 +161,7 @@ impl RewardModel for GenerativeVerifier {
         &mut self,
         patch: &Patch,
         task: Option<&str>,
-        cancel: &Cancel,
+        run: &Run,
     ) -> Result<PatchLogits, ModelError> {
         if !patch.changes_lines() {
             return Err(ModelError::NothingToScore);
@@ -168,12 +169,12 @@ impl RewardModel for GenerativeVerifier {
         let laid = self
             .prompt
             .lay_out(patch, task, self.context, &self.tokenizer)?;
-        let mut logits = self.threads.run(|| self.judge(&laid, cancel))?.into_iter();
+        let mut logits = self.threads.run(|| self.judge(&laid, run))?.into_iter();
         Ok(PatchLogits {
             patch: logits.next().ok_or(ModelError::NothingToScore)?,
             hunks: logits.collect(),
             suspects: Vec::new(),
-            tokens: laid.shared.len() + laid.questions.iter().map(Vec::len).sum::<usize>(),
+            tokens: laid.tokens(),
             truncated: laid.truncated,
             read: laid.read,
         })

@@ -187,6 +187,13 @@ pub(super) struct Laid {
     pub(super) read: Probability,
 }
 
+impl Laid {
+    /// How many tokens are read in all.
+    pub(super) fn tokens(&self) -> usize {
+        self.shared.len() + self.questions.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
 impl Prompt {
     /// Reads a template. Fails with a sentence for its author.
     pub(super) fn parse(text: &str, tokenizer: &Tokenizer) -> Result<Self, String> {

@@ -77,7 +77,15 @@ impl Actor {
             return;
         }
         let mut progress = std::mem::take(&mut self.progress);
-        let step = progress.update(&self.pending(), Instant::now());
+        let pending = self.pending();
+        let tokens = match &self.engine {
+            EngineSlot::Running(engine) => engine.running().and_then(|(running, tokens)| {
+                let is_pending = pending.iter().any(|path| slot(path) == running);
+                is_pending.then_some(tokens)
+            }),
+            EngineSlot::Waiting(_) | EngineSlot::Broken(_) => None,
+        };
+        let step = progress.update(&pending, tokens, Instant::now());
         self.progress = progress;
         self.take_step(step);
     }
