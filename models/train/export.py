@@ -1,11 +1,9 @@
 """Writes the bundle: trunk.gguf, heads.safetensors, calibration.json, bundle.json.
 
-`python export.py` takes the fitted parameters from DIFFIDENCE_WORK/fit.npz and fit.json;
-`python export.py --untrained` writes random heads, to test the Rust side.
+`python export.py` takes the fitted parameters from DIFFIDENCE_WORK/fit.npz and fit.json.
 """
 
 import json
-import sys
 
 import gguf
 import numpy as np
@@ -63,27 +61,6 @@ def feature_length(kind):
     return len(TRUNK["readouts"]) * len(CONFIG["heads"][f"{kind}_pools"]) * HIDDEN
 
 
-def untrained():
-    """Random parameters of the right shapes and of plausible size."""
-    rng = np.random.default_rng(CONFIG["seed"])
-    buckets, n_metrics = CONFIG["lexical"]["buckets"], CONFIG["lexical"]["metrics"]
-    t = {"fusion.hunk_trunk_mean": np.array([0.1])}
-    for kind, fused in (("patch", 4), ("hunk", 5)):
-        t[f"head.{kind}.weight"] = rng.normal(size=(1, feature_length(kind))) * 0.02
-        t[f"head.{kind}.bias"] = np.array([0.2])
-        t[f"lexical.{kind}.idf"] = 1.0 + rng.random(buckets) * 8
-        t[f"lexical.{kind}.weight"] = rng.normal(size=buckets)
-        t[f"lexical.{kind}.bias"] = np.array([-0.3])
-        t[f"metrics.{kind}.mean"] = rng.normal(size=n_metrics)
-        t[f"metrics.{kind}.scale"] = 0.5 + rng.random(n_metrics)
-        t[f"metrics.{kind}.weight"] = rng.normal(size=n_metrics) * 0.2
-        t[f"metrics.{kind}.bias"] = np.array([0.4])
-        t[f"fusion.{kind}"] = 0.3 + rng.random(fused)
-    identity = {"slope": 1.0, "intercept": 0.0, "reference_prior": 0.5}
-    calibration = {"id": "untrained", "patch": identity, "hunk": identity, "notes": {"untrained": True}}
-    return t, calibration
-
-
 def stored(tensors):
     """As they are on disk: f16 for the large lexical tables, f32 for the rest."""
     half = lambda name: (name.startswith("lexical.") and not name.endswith("bias")) or name.startswith(("lines.", "direction."))
@@ -93,12 +70,9 @@ def stored(tensors):
 
 
 def main():
-    if "--untrained" in sys.argv:
-        tensors, calibration = untrained()
-    else:
-        work = path("DIFFIDENCE_WORK")
-        tensors = dict(np.load(work / "fit.npz"))
-        calibration = json.loads((work / "fit.json").read_text())["calibration"]
+    work = path("DIFFIDENCE_WORK")
+    tensors = dict(np.load(work / "fit.npz"))
+    calibration = json.loads((work / "fit.json").read_text())["calibration"]
     hidden = {}
     for kind in ("patch", "hunk"):
         first = tensors.get(f"head.{kind}.0.weight")
