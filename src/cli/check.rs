@@ -8,6 +8,7 @@ use crate::change::{
     Base, ChangeOptions, ChangeSet, FileChange, Outcome, Patch, SkipReason, repository_root,
 };
 use crate::config::{Config, MAX_TASK_BYTES};
+use crate::model::TokensRead;
 use crate::review::Reviews;
 use crate::scoring::{Engine, ScoreError, ScoreRequest, Slot};
 use crate::syntax::{Checker, Flaw};
@@ -289,7 +290,15 @@ fn score(
                     },
                     task: task.cloned(),
                 };
-                match engine.score(Slot(candidate.path.clone()), request) {
+                let tell = |tokens: TokensRead| {
+                    if !quiet {
+                        progress.set_draw_target(ProgressDrawTarget::stderr());
+                    }
+                    let path = text::printable(&candidate.path);
+                    let TokensRead { done, all } = tokens;
+                    progress.set_message(format!("{path}: {done} of {all} tokens"));
+                };
+                match engine.score_telling(Slot(candidate.path.clone()), request, tell) {
                     Ok(verdict) => {
                         let mut outcome = FileOutcome::of(&change, &verdict, new_lines, min_score);
                         if let FileOutcome::Scored(scored) = &mut outcome {
@@ -322,7 +331,8 @@ fn index_of_hook() -> Option<PathBuf> {
     std::path::absolute(path).ok()
 }
 
-/// A bar on a terminal, nothing elsewhere; it leaves an empty line for what is printed next.
+/// A bar on a terminal, nothing elsewhere; it leaves an empty line for what is printed next. For
+/// one file it is shown only once that takes long.
 fn progress(files: usize, quiet: bool) -> ProgressBar {
     let target = if quiet || files < 2 {
         ProgressDrawTarget::hidden()

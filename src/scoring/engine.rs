@@ -8,6 +8,7 @@ use super::cache::Cache;
 use super::key::CacheKey;
 use super::verdict::{Judge, ScoreRequest, Verdict};
 use crate::model::{ModelError, RewardModel, Run, TokensRead};
+use crossbeam_channel::RecvTimeoutError;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -226,10 +227,34 @@ impl Engine {
     /// # Errors
     /// As [`ScoreError`] tells.
     pub fn score(&self, slot: Slot, request: ScoreRequest) -> Result<Verdict, ScoreError> {
+        self.score_telling(slot, request, |_| {})
+    }
+
+    /// The same, and tells each second how far the model is, if it knows.
+    ///
+    /// # Errors
+    /// As [`ScoreError`] tells.
+    pub fn score_telling(
+        &self,
+        slot: Slot,
+        request: ScoreRequest,
+        tell: impl Fn(TokensRead),
+    ) -> Result<Verdict, ScoreError> {
+        const PAUSE: Duration = Duration::from_secs(1);
         let (send, receive) = crossbeam_channel::bounded(1);
         let reply = move |result| drop(send.send(result));
-        self.submit(slot, Rank::default(), request, reply);
-        receive.recv().unwrap_or(Err(ScoreError::Stopped))
+        self.submit(slot.clone(), Rank::default(), request, reply);
+        loop {
+            match receive.recv_timeout(PAUSE) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Disconnected) => return Err(ScoreError::Stopped),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some((_, tokens)) = self.running().filter(|(it, _)| *it == slot) {
+                        tell(tokens);
+                    }
+                }
+            }
+        }
     }
 
     /// Refuses further requests and cancels the running one, without waiting for it.
@@ -461,7 +486,7 @@ mod tests {
     use crossbeam_channel::{Receiver, Sender, unbounded};
 
     /// Says when it starts, then does what it is told: a number is its logit, "panic" panics, and
-    /// "wait" computes until it is cancelled.
+    /// "wait" computes until it is cancelled, after 5 of 10 tokens.
     struct Scripted {
         identity: ModelIdentity,
         started: Sender<String>,
@@ -484,6 +509,8 @@ mod tests {
                 "panic" => panic!("scripted"),
                 "nice" => Ok(logits(f64::from(niceness()), &[])),
                 "wait" => {
+                    run.expect(10);
+                    run.advance(5);
                     while !run.is_cancelled() {
                         std::thread::yield_now();
                     }
@@ -622,6 +649,21 @@ mod tests {
         assert_eq!(got[0], ("first", Err(ScoreError::Cancelled)));
         assert!(got[1].1 == Err(ScoreError::Cancelled) || got[1].1 == Ok(2.0));
         assert_eq!(got[2], ("third", Ok(3.0)));
+    }
+
+    #[test]
+    fn who_waits_long_is_told_how_far_the_model_is() {
+        let bench = bench();
+        let (told, said) = unbounded();
+        let tell = |tokens| {
+            told.send(tokens).unwrap();
+            bench.engine.cancel(&slot("long"));
+        };
+        let result = bench
+            .engine
+            .score_telling(slot("long"), request("wait"), tell);
+        assert_eq!(result, Err(ScoreError::Cancelled));
+        assert_eq!(said.recv(), Ok(TokensRead { done: 5, all: 10 }));
     }
 
     #[test]
