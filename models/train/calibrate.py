@@ -1,7 +1,8 @@
 """The probabilities of hunks and of patches without a task description, fitted to what the program itself says.
 
-`python calibrate.py [MOST]` scores sets of `card.py` with `diffidence score`, at most MOST patches of each, and writes
-the hunk map, its reliability bins and the scale of the expert for patches without a description into the bundle.
+`python calibrate.py [hunks|commits [MOST]]` scores sets of `card.py` with `diffidence score`, at most MOST patches of each,
+and writes the hunk map and its reliability bins, and the scale of the expert for patches without a description, into
+the bundle.
 The map for patches with one is fitted where its branches are. Run `golden.py` afterwards.
 """
 
@@ -49,29 +50,33 @@ def bins(p, y, weight):
     return out
 
 
-def main():
-    most = int(sys.argv[1]) if len(sys.argv) > 1 else 10**9
-    calibrated = json.loads((BUNDLE / "calibration.json").read_text())
-    heads = load_file(BUNDLE / "heads.safetensors")
-
+def of_hunks(most, calibrated):
     s, y, repo, weight, counts = hunks_of_known_label(most)
-    hunk_map, report = fit_platt(s, y, repo, weight)
+    calibrated["hunk"], report = fit_platt(s, y, repo, weight)
     held_out = cross_fitted(s, y, repo, weight)
-    notes = {"n_agent": counts[0], "n_planted": counts[1], "bins": bins(held_out, y, weight), **report}
-    print(hunk_map, notes)
+    calibrated["notes"]["hunk"] = {"n_agent": counts[0], "n_planted": counts[1], "bins": bins(held_out, y, weight), **report}
+    print(calibrated["hunk"], calibrated["notes"]["hunk"])
 
+
+def of_commits(most, calibrated):
     rs, answers = card.scored("commits", most)
     z, y = np.array([a["logit"] for a in answers]), np.array([r["label"] for r in rs], float)
     slope, constant = to_scale(z, y, calibrated["patch"])
+    heads = load_file(BUNDLE / "heads.safetensors")
     heads["fusion.bare"] = (heads["fusion.bare"] * slope + [0, 0, constant]).astype(np.float32)
-    p = cross_fitted(z, y, card.column(rs, "repo"))
-    bare = {"n": len(z), "before": calibration(y, sigmoid(z)), "after_cross_fitted": calibration(y, p)}
-    print(slope, constant, bare)
-
-    calibrated["hunk"] = hunk_map
-    calibrated["notes"] |= {"hunk": notes, "commits": bare}
-    (BUNDLE / "calibration.json").write_text(json.dumps(calibrated, indent=2) + "\n")
     save_file(heads, BUNDLE / "heads.safetensors")
+    p = cross_fitted(z, y, card.column(rs, "repo"))
+    calibrated["notes"]["commits"] = {"n": len(z), "before": calibration(y, sigmoid(z)), "after_cross_fitted": calibration(y, p)}
+    print(slope, constant, calibrated["notes"]["commits"])
+
+
+def main():
+    most = int(sys.argv[2]) if len(sys.argv) > 2 else 10**9
+    calibrated = json.loads((BUNDLE / "calibration.json").read_text())
+    for name, fit in (("hunks", of_hunks), ("commits", of_commits)):
+        if len(sys.argv) < 2 or sys.argv[1] == name:
+            fit(most, calibrated)
+    (BUNDLE / "calibration.json").write_text(json.dumps(calibrated, indent=2) + "\n")
     seal()
 
 
