@@ -7,7 +7,7 @@
 //! for `all`, for which the logits of all tokens are computed, with the most likely next one, `top`.
 
 use anyhow::{Context, Result};
-use diffidence::model::{Bundle, Cancel, Threads};
+use diffidence::model::{Bundle, Run, Threads};
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -40,15 +40,15 @@ fn main() -> Result<()> {
             None => serde_json::from_value(question["ids"].clone()).context("no prompt, no ids")?,
         };
         let start = Instant::now();
-        let cancel = Cancel::default();
+        let run = Run::default();
         let mut answer = json!({"ids": ids});
         if question["all"] == true {
-            let all = model.next(&ids, &cancel)?;
+            let all = model.next(&ids, &run)?;
             let most = (0_u32..).zip(&all).max_by(|a, b| a.1.total_cmp(b.1));
             answer["top"] = json!(most.map(|(id, _)| id));
             answer["logits"] = json!(asked.map(|id| all.get(id)));
         } else {
-            answer["logits"] = json!(model.answer(&ids, &cancel)?);
+            answer["logits"] = json!(model.answer(&ids, &run)?);
         }
         answer["seconds"] = json!(start.elapsed().as_secs_f64());
         answer["resident"] = json!(kilobytes("VmRSS:"));

@@ -130,9 +130,9 @@ def column(rs, key):
 def patches(name, rs, answers, by_language=True):
     y = np.array([r["label"] for r in rs], float)
     s, p = (np.array([a[k] for a in answers], float) for k in ("logit", "probability"))
-    g = groups(column(rs, "task"))
+    tasks = np.array([r["task"] or r["id"] for r in rs])  # a commit is a task of its own
     known = at_prior(p, y.mean())
-    r = ranking(y, s, column(rs, "task"), RESAMPLES)
+    r = ranking(y, s, tasks, RESAMPLES)
     cell = lambda k: f"{r[k][0]:.3f} [{r[k][1]:.3f}, {r[k][2]:.3f}]"
     print(f"\n## {name}: n = {len(y)}, correct {y.mean():.3f}, tasks {r['tasks']} ({r['mixed_tasks']} with both labels)\n")
     print("| measure | value |\n|---|---|")
@@ -141,9 +141,11 @@ def patches(name, rs, answers, by_language=True):
         base = r["pass_at_1"][0]
         print(f"| within-task AUC | {cell('within_task_auc')} |")
         print(f"| RM@k (a random pick {base:.3f}) | {cell('rm_at_k')} |")
-        way = lambda ix: (lambda q: (q[:, 1].mean() - q[:, 2].mean()) / (1 - q[:, 2].mean()))(per_task(y[ix], s[ix], groups(column(rs, "task")[ix])))
+        way = lambda ix: (lambda q: (q[:, 1].mean() - q[:, 2].mean()) / (1 - q[:, 2].mean()))(per_task(y[ix], s[ix], groups(tasks[ix])))
         print(f"| share of the way to a perfect pick | {way(np.arange(len(y))):.3f} |")
-    print(f"| ECE, 15 bins, prior known | {interval(lambda ix: ece(y[ix], known[ix], 15), g)} |")
+    draws = np.random.default_rng(0).random((200, len(known))) < known
+    perfect = np.mean([ece(drawn.astype(float), known, 15) for drawn in draws])
+    print(f"| ECE, 15 bins, prior known | {ece(y, known, 15):.3f} (of perfect probabilities {perfect:.3f}) |")
     print(f"| Brier skill | {1 - np.mean((known - y) ** 2) / (y.mean() * (1 - y.mean())):.3f} |")
     if by_language:
         print("\n| language | n | correct | AUC | ECE 15 |\n|---|---|---|---|---|")
