@@ -94,7 +94,7 @@ async fn long_work_is_shown_from_begin_to_end() {
 async fn the_tokens_that_were_read_are_shown() {
     let bench = bench(shows()).await;
     bench.open("1.rs", "slow counted 1\n");
-    bench.open("2.rs", "slow 2\n");
+    bench.open("2.rs", "slow counted 2\n");
     let report = bench.until_said("report").await;
     assert_eq!(report["message"], "0 of 2 files · 50 of 200 tokens");
     assert_eq!(report["percentage"], 12);
