@@ -27,7 +27,9 @@ pub(super) struct Question {
     pub(super) tasks: Tasks,
     pub(super) engine: Arc<Engine>,
     pub(super) reviews: Arc<Reviews>,
-    pub(super) checker: Arc<Checker>,
+    /// Reads the text for what it shows by itself; `None` where somebody waits for a first score, and
+    /// another look follows.
+    pub(super) checker: Option<Arc<Checker>>,
 }
 
 /// What was seen.
@@ -39,8 +41,8 @@ pub(super) struct Look {
     pub(super) repository: Option<RepositoryPlaces>,
     /// What the user said about its hunks.
     pub(super) reviewed: Reviewed,
-    /// What its text shows by itself.
-    pub(super) flaws: Vec<Flaw>,
+    /// What its text shows by itself; `None` if it is still to be read.
+    pub(super) flaws: Option<Vec<Flaw>>,
     /// The settings in force for this document.
     pub(super) config: Config,
     /// What was passed over in the repository's settings.
@@ -73,7 +75,7 @@ impl Look {
             unsaved: false,
             repository: None,
             reviewed: Reviewed::default(),
-            flaws: Vec::new(),
+            flaws: Some(Vec::new()),
             config,
             warnings: Vec::new(),
         }
@@ -111,7 +113,7 @@ pub(super) fn look(question: &Question) -> Look {
     let options = ChangeOptions {
         base: Base::parse(&look.config.base),
         max_file_bytes: look.config.max_file_bytes,
-        keep_texts: look.config.static_checks,
+        keep_texts: look.config.static_checks && question.checker.is_some(),
         ..ChangeOptions::default()
     };
     // Even a buffer that was on disk a moment ago: the disk may hold something newer by now, and
@@ -121,8 +123,11 @@ pub(super) fn look(question: &Question) -> Look {
         Ok(file) => {
             let (task, warning) = question.tasks.in_force(&root, &look.config);
             look.warnings.extend(warning);
-            if let Outcome::Changed { change, texts, .. } = &file.outcome {
-                look.flaws = question.checker.check_texts(change, texts.as_ref());
+            if let Outcome::Changed { change, texts, .. } = &file.outcome
+                && look.config.static_checks
+            {
+                let checker = question.checker.as_ref();
+                look.flaws = checker.map(|it| it.check_texts(change, texts.as_ref()));
             }
             look.reviewed = Reviewed::of(&file.outcome, &root, &question.reviews);
             look.sight = Sight::of(file.outcome, task, &question.engine);

@@ -189,6 +189,7 @@ impl Actor {
             look: generation,
             again: false,
         };
+        let checks = !matches!(document.standing, Standing::Unseen);
         let ticket = Ticket {
             path: path.clone(),
             edition: document.edition,
@@ -201,7 +202,7 @@ impl Actor {
             tasks: self.tasks.clone(),
             engine,
             reviews: Arc::clone(&self.reviews),
-            checker: Arc::clone(&self.checker),
+            checker: checks.then(|| Arc::clone(&self.checker)),
         };
         let config = self.config.clone();
         let events = self.events.clone();
@@ -234,7 +235,8 @@ impl Actor {
         else {
             return;
         };
-        let again = matches!(document.looking, Looking::Running { again: true, .. });
+        let again = matches!(document.looking, Looking::Running { again: true, .. })
+            || look.flaws.is_none();
         document.looking = Looking::No;
         document.config = look.config;
         let mut repository = None;
@@ -251,7 +253,7 @@ impl Actor {
             document.unsaved = look.unsaved || !is_current;
             let request = document.see(look.sight, job);
             document.reviewed = look.reviewed;
-            document.flaws = look.flaws;
+            document.flaws = look.flaws.unwrap_or_default();
             let is_waiting = document.is_waiting();
             if let EngineSlot::Running(engine) = &self.engine {
                 match request {
