@@ -73,9 +73,9 @@ def of_commits(most, calibrated):
 def main():
     most = int(sys.argv[2]) if len(sys.argv) > 2 else 10**9
     calibrated = json.loads((BUNDLE / "calibration.json").read_text())
-    for name, fit in (("hunks", of_hunks), ("commits", of_commits)):
-        if len(sys.argv) < 2 or sys.argv[1] == name:
-            fit(most, calibrated)
+    fits = {"hunks": of_hunks, "commits": of_commits}
+    for name in sys.argv[1:2] or fits:
+        fits[name](most, calibrated)
     (BUNDLE / "calibration.json").write_text(json.dumps(calibrated, indent=2) + "\n")
     seal()
 

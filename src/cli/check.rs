@@ -291,7 +291,7 @@ fn score(
                     task: task.cloned(),
                 };
                 let tell = |tokens: TokensRead| {
-                    if !quiet {
+                    if !quiet && progress.is_hidden() {
                         progress.set_draw_target(ProgressDrawTarget::stderr());
                     }
                     let path = text::printable(&candidate.path);

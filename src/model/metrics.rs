@@ -93,16 +93,24 @@ pub(super) fn of_hunk(file: &FileChange, hunk: &Hunk, problem: &Problem<'_>) -> 
     tally.metrics(problem)
 }
 
-/// Whether a hunk puts as many lines in as it takes out, and as many tokens.
+/// Of the metrics of a hunk: whether it puts as many lines in as it takes out, and as many tokens.
+/// Equal counts have equal logarithms, to the last bit.
 #[must_use]
-pub(super) fn keeps_size(hunk: &Hunk) -> bool {
-    let size = |kind| {
-        let lines = hunk.lines.iter().filter(move |line| line.kind == kind);
-        lines.fold((0, 0), |(lines, words), line| {
-            (lines + 1, words + tokens(&line.text).count())
-        })
+pub(super) fn keeps_size(metrics: &[f64]) -> bool {
+    let [
+        _,
+        _,
+        added_lines,
+        removed_lines,
+        added_tokens,
+        removed_tokens,
+        ..,
+    ] = metrics
+    else {
+        return false;
     };
-    size(LineKind::Added) == size(LineKind::Removed)
+    added_lines.to_bits() == removed_lines.to_bits()
+        && added_tokens.to_bits() == removed_tokens.to_bits()
 }
 
 #[derive(Default)]

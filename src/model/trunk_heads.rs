@@ -171,7 +171,7 @@ impl TrunkHeads {
                 lines: total,
                 direction,
                 trees: judges.trees.sum(&numbers),
-                keeps_size: metrics::keeps_size(hunk),
+                keeps_size: metrics::keeps_size(&ours.metrics),
             });
         }
         let scores = ours.into_iter().map(|side| side.scores).collect();

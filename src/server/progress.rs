@@ -76,11 +76,12 @@ impl Progress {
         }
     }
 
-    /// Takes in what is pending now, and how far the model is with one of it.
+    /// Takes in what is pending now. `tokens` tells how far the model is with one of it, and is asked
+    /// only if that is shown.
     pub(super) fn update(
         &mut self,
         pending: &BTreeSet<&Path>,
-        tokens: Option<TokensRead>,
+        tokens: impl FnOnce() -> Option<TokensRead>,
         now: Instant,
     ) -> Option<Step> {
         if pending.is_empty() {
@@ -113,7 +114,7 @@ impl Progress {
             }
             Stage::Patient { .. } | Stage::Asked(_) | Stage::Refused => None,
             Stage::Shown { token, last, next } => {
-                let extent = Extent::of(done, self.seen.len(), tokens, last.percentage);
+                let extent = Extent::of(done, self.seen.len(), tokens(), last.percentage);
                 let is_due = *next <= now;
                 if is_due {
                     *next = now + PAUSE;
@@ -210,14 +211,14 @@ mod tests {
     impl Bench {
         fn update(&mut self, pending: &[&str]) -> Option<Step> {
             let pending = pending.iter().map(Path::new).collect();
-            self.progress.update(&pending, None, self.now)
+            self.progress.update(&pending, || None, self.now)
         }
 
         /// What is said of one file of which the model has read so many of 300 tokens.
         fn says_of_tokens(&mut self, pending: &[&str], done: usize) -> String {
             let pending = pending.iter().map(Path::new).collect();
             let tokens = Some(TokensRead { done, all: 300 });
-            words(self.progress.update(&pending, tokens, self.now))
+            words(self.progress.update(&pending, || tokens, self.now))
         }
 
         /// The same, in words.

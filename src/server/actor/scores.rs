@@ -78,12 +78,13 @@ impl Actor {
         }
         let mut progress = std::mem::take(&mut self.progress);
         let pending = self.pending();
-        let tokens = match &self.engine {
-            EngineSlot::Running(engine) => engine.running().and_then(|(running, tokens)| {
-                let is_pending = pending.iter().any(|path| slot(path) == running);
-                is_pending.then_some(tokens)
-            }),
-            EngineSlot::Waiting(_) | EngineSlot::Broken(_) => None,
+        let tokens = || {
+            let EngineSlot::Running(engine) = &self.engine else {
+                return None;
+            };
+            let (running, tokens) = engine.running()?;
+            let is_pending = pending.iter().any(|path| slot(path) == running);
+            is_pending.then_some(tokens)
         };
         let step = progress.update(&pending, tokens, Instant::now());
         self.progress = progress;
