@@ -251,6 +251,21 @@ async fn what_the_time_does_not_suffice_for_is_put_off_until_more_is_asked_for()
     until(&client, &place, "all files", is_complete).await;
 }
 
+/// Some editors start with what they are told to do before they are told how.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_scored_before_the_settings_are_known() {
+    let repo = repository();
+    let client = Client::with(Setup {
+        settings: Some(json!({"backgroundSeconds": 0})),
+        settings_delay: Duration::from_millis(300),
+        ..Setup::default()
+    })
+    .await;
+    let place = json!({"root": repo.root(), "watch": true});
+    let changes = client.request(CHANGES, place).await;
+    assert_eq!(changes["postponed"], 4, "{changes}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_more_gets_it_although_the_settings_give_no_time() {
     let repo = repository();

@@ -64,6 +64,8 @@ pub(super) struct Actor {
     engine: EngineSlot,
     abilities: Abilities,
     settings: Settings,
+    /// Whether the client was asked for its settings for the first time and has not answered.
+    settings_awaited: bool,
     /// The settings in force without those of a repository.
     config: Config,
     documents: BTreeMap<PathBuf, Document>,
@@ -145,6 +147,7 @@ impl Actor {
             engine: EngineSlot::Waiting(Box::new((cache, loader))),
             abilities: Abilities::of(&ClientCapabilities::default()),
             settings: Settings::new(config.clone()),
+            settings_awaited: false,
             config,
             documents: BTreeMap::new(),
             to_look: VecDeque::new(),
@@ -231,7 +234,7 @@ impl Actor {
             Event::DiskChanged(paths) => self.disk_changed(&paths),
             Event::RepositoryChanged(root) => self.look_at_repository(&root),
             Event::SettingsChanged(value) => self.settings_changed(value),
-            Event::SettingsPulled(value) => self.settings_known(value),
+            Event::SettingsPulled(value) => self.settings_pulled(value),
 
             Event::CodeLenses(file, reply) => {
                 self.touch(&file.path);

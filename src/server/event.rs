@@ -58,8 +58,8 @@ pub(super) enum Event {
     RepositoryChanged(PathBuf),
     /// `workspace/didChangeConfiguration`, with the settings if the client pushes them.
     SettingsChanged(Value),
-    /// The settings that the client was asked for.
-    SettingsPulled(Value),
+    /// The settings that the client was asked for; `None` if it did not give any.
+    SettingsPulled(Option<Value>),
 
     /// `textDocument/codeLens`.
     CodeLenses(File, Reply<Vec<CodeLens>>),

@@ -201,8 +201,7 @@ impl Outbox {
         });
     }
 
-    /// Asks for our section of the client's settings; [`Event::SettingsPulled`] follows if it
-    /// answers, and nothing if not.
+    /// Asks for our section of the client's settings; [`Event::SettingsPulled`] follows.
     pub(super) fn pull_settings(&self) {
         let client = self.client.clone();
         let events = self.events.clone();
@@ -211,14 +210,19 @@ impl Outbox {
                 scope_uri: None,
                 section: Some(SECTION.into()),
             }];
-            match patiently(async move { client.configuration(items).await }).await {
-                Some(Ok(values)) => {
-                    let value = values.into_iter().next().unwrap_or(Value::Null);
-                    drop(events.send(Event::SettingsPulled(value)));
+            let answer = patiently(async move { client.configuration(items).await }).await;
+            let settings = match answer {
+                Some(Ok(values)) => Some(values.into_iter().next().unwrap_or(Value::Null)),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "the client gave no settings");
+                    None
                 }
-                Some(Err(error)) => tracing::warn!(%error, "the client gave no settings"),
-                None => tracing::warn!("the client did not answer about settings"),
-            }
+                None => {
+                    tracing::warn!("the client did not answer about settings");
+                    None
+                }
+            };
+            drop(events.send(Event::SettingsPulled(settings)));
         });
     }
 

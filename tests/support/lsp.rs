@@ -29,6 +29,8 @@ pub struct Setup {
     pub initialization_options: Value,
     /// Answer to `workspace/configuration`; the capability is offered if there is one.
     pub settings: Option<Value>,
+    /// Time that it takes for that answer.
+    pub settings_delay: Duration,
     pub process_id: Option<u32>,
     pub model: FakeModel,
     pub cache: Arc<Cache>,
@@ -53,6 +55,7 @@ impl Default for Setup {
             progress: false,
             initialization_options: json!({"debounceMs": 1}),
             settings: None,
+            settings_delay: Duration::ZERO,
             process_id: None,
             model: FakeModel::default(),
             cache: Arc::new(Cache::in_memory()),
@@ -133,6 +136,7 @@ impl Client {
             outgoing: outgoing.clone(),
             answers: setup.answers,
             settings: setup.settings.clone(),
+            settings_delay: setup.settings_delay,
         };
         let reader = tokio::spawn(reader.run(BufReader::new(from_server)));
 
@@ -395,6 +399,7 @@ struct Reader {
     outgoing: mpsc::UnboundedSender<Value>,
     answers: bool,
     settings: Option<Value>,
+    settings_delay: Duration,
 }
 
 impl Reader {
@@ -421,7 +426,15 @@ impl Reader {
                         _ => Value::Null,
                     };
                     let answer = json!({"jsonrpc": "2.0", "id": id, "result": result});
-                    drop(self.outgoing.send(answer));
+                    if method == "workspace/configuration" {
+                        let (outgoing, delay) = (self.outgoing.clone(), self.settings_delay);
+                        tokio::spawn(async move {
+                            tokio::time::sleep(delay).await;
+                            drop(outgoing.send(answer));
+                        });
+                    } else {
+                        drop(self.outgoing.send(answer));
+                    }
                 }
                 let params = message["params"].clone();
                 self.inbox.lock().unwrap().requests.push((method, params));

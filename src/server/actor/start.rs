@@ -33,6 +33,7 @@ impl Actor {
         } = self.abilities;
         self.outbox.register(register_settings, register_files);
         if pull_settings {
+            self.settings_awaited = true;
             self.outbox.pull_settings();
         }
     }
@@ -70,6 +71,13 @@ impl Actor {
         if value.is_null() && self.abilities.pull_settings {
             self.outbox.pull_settings();
         } else {
+            self.settings_known(value);
+        }
+    }
+
+    pub(super) fn settings_pulled(&mut self, value: Option<Value>) {
+        self.settings_awaited = false;
+        if let Some(value) = value {
             self.settings_known(value);
         }
     }

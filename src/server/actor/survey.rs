@@ -16,6 +16,9 @@ const DISK_SETTLE: Duration = Duration::from_secs(1);
 impl Actor {
     /// When to call [`Actor::survey`].
     pub(super) fn survey_due(&self) -> Option<Instant> {
+        if self.settings_awaited {
+            return None;
+        }
         self.surveys
             .values()
             .flat_map(|survey| [survey.due.filter(|_| survey.look.is_none()), survey.news])
@@ -119,8 +122,12 @@ impl Actor {
         }
     }
 
-    /// Lists what is due, scores what is next, and tells what has become another.
+    /// Lists what is due, scores what is next, and tells what has become another. The settings
+    /// may say not to, so it waits for them.
     pub(super) fn survey(&mut self) {
+        if self.settings_awaited {
+            return;
+        }
         let now = Instant::now();
         let roots: Vec<PathBuf> = self.surveys.keys().cloned().collect();
         for root in roots {
