@@ -135,6 +135,16 @@ async function clickAction(row, title) {
   });
 }
 
+/** The same until it says what is wanted: again if the list was renewed just then, as users are told. */
+async function clickUntilTold(row, title, pattern) {
+  await eventually(`${title} on ${row}`, async () => {
+    await clickAction(row, title);
+    const told = await eventually('message', toasts, (text) => pattern.test(text) || text.includes('Try again.'));
+    await stage.command('notifications.clearAll');
+    return pattern.test(told);
+  });
+}
+
 const review = (...args) =>
   JSON.parse(
     execFileSync(server, ['review', 'list', '--format', 'json', ...args], { env: stage.env, encoding: 'utf8' }),
@@ -482,16 +492,13 @@ await check('candidates: compared, shown beside their base, applied or refused',
   assert.match(label, /^a\.txt \([0-9a-f]{7} ↔ good one\.patch\)$/);
   assert.deepEqual([before, after], [numbered({}), numbered({ 5: 'a fine idea', 6: 'and ünother' })]);
   await stage.picture('candidates-tiny');
-  await clickAction('1. good one.patch', 'Apply This Candidate');
+  const apply = (row, told) => clickUntilTold(row, 'Apply This Candidate', told);
+  await apply('1. good one.patch', /made the changes of good one\.patch in 1 file\. Nothing is saved yet/);
   const made = numbered({ 0: 'mine, not saved', 5: 'a fine idea', 6: 'and ünother' });
   await eventually('text', () => text(task.path('a.txt')), (now) => now === made);
-  await eventually('message', toasts, (text) => /made the changes of good one\.patch in 1 file\. Nothing is saved yet/.test(text));
   assert.equal(task.read('a.txt'), numbered({}));
-  await stage.command('notifications.clearAll');
-  await clickAction('2. bad one.patch', 'Apply This Candidate');
-  await eventually('message', toasts, (text) => /bad one\.patch cannot be applied: a\.txt: hunk 1 does not fit/.test(text));
+  await apply('2. bad one.patch', /bad one\.patch cannot be applied: a\.txt: hunk 1 does not fit/);
   assert.equal(await text(task.path('a.txt')), made);
-  await stage.command('notifications.clearAll');
   await clickAction('Candidates', 'Close Comparison');
   await eventuallyTree((rows) => !matches(/^Candidates/)(rows));
   await save();
