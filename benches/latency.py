@@ -2,8 +2,8 @@
 """Time and memory of the release binary on a one-file change in a repository of 5,000 files.
 
 Makes a repository in a temporary folder, changes 60 lines of one file in six hunks, and prints a
-table: a cold `check` (model load and score), a warm rescoring in a running process, and a cached
-`check`. Needs python3, git and `cargo build --release`; run it as `python3 benches/latency.py`.
+table: a cold `check` (model load and score), a warm rescoring in a running process, both without
+and with a description of the task, which the trunk reads the patch with, and a cached `check`. Needs python3, git and `cargo build --release`; run it as `python3 benches/latency.py`.
 Each figure is the median of several runs, with the slowest in brackets.
 """
 
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "diffidence"
 FILES = 5_000
 RUNS = 7
+TASK = "Weights are wrong after a restart\n\n" + "The total counts items past the limit, and empty ones. " * 8
 
 
 def git(repo, *args):
@@ -85,7 +86,7 @@ def check(repo, cache, *flags):
     return seconds, usage.ru_maxrss / 1024, scored[0]
 
 
-def warm(repo, target):
+def warm(repo, target, task=None):
     """Seconds for each further patch in a process that has the model loaded."""
     process = subprocess.Popen(
         [BINARY, "score", "--no-cache", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -95,7 +96,7 @@ def warm(repo, target):
         git(repo, "checkout", "-q", "--", ".")
         edit(target, f"warm{run}")
         patch = subprocess.run(["git", "-C", repo, "diff"], capture_output=True, check=True).stdout
-        line = json.dumps({"id": run, "patch": patch.decode()}).encode() + b"\n"
+        line = json.dumps({"id": run, "patch": patch.decode(), "problem": task}).encode() + b"\n"
         begin = time.perf_counter()
         process.stdin.write(line)
         process.stdin.flush()
@@ -117,11 +118,13 @@ def main():
     if not BINARY.exists():
         sys.exit(f"{BINARY} is not there: run `cargo build --release` first")
     with tempfile.TemporaryDirectory() as folder:
-        repo, cache = Path(folder, "repo"), Path(folder, "cache")
+        repo, cache, task = Path(folder, "repo"), Path(folder, "cache"), Path(folder, "task.md")
         repo.mkdir()
+        task.write_text(TASK)
         target = make_repository(repo)
         edit(target, "cold")
         cold = [check(repo, cache, "--no-cache") for _ in range(RUNS)]
+        with_task = [check(repo, cache, "--no-cache", "--task", task) for _ in range(RUNS)]
         check(repo, cache)
         cached = [check(repo, cache) for _ in range(RUNS)]
         if not all(scored["cached"] for _, _, scored in cached):
@@ -129,17 +132,18 @@ def main():
         clean_begin = time.perf_counter()
         subprocess.run(["git", "-C", repo, "status", "--porcelain"], stdout=subprocess.DEVNULL)
         git_status = time.perf_counter() - clean_begin
-        warm_seconds = warm(repo, target)
-        scored = cold[0][2]
+        scored = with_task[0][2]
         changed = sum(len(hunk["changed"]) for hunk in scored["hunks"])
         print(f"{FILES + 1} files, {changed} changed lines in {len(scored['hunks'])} hunks, "
               f"{scored['tokens']} tokens, {os.cpu_count()} cores, median (slowest) of {RUNS}; "
               f"`git status` takes {git_status * 1000:.0f} ms here\n")
         print("| what | time | bar |\n|---|---|---|")
         show("cold check: status, diff, model load, score", [s for s, _, _ in cold], "3 s")
-        show("warm rescoring of the file", warm_seconds, "1 s")
+        show("the same with a task", [s for s, _, _ in with_task], "3 s")
+        show("warm rescoring of the file", warm(repo, target), "1 s")
+        show("the same with a task", warm(repo, target, TASK), "1 s")
         show("cached check of the whole work tree", [s for s, _, _ in cached], "50 ms")
-        print(f"| peak memory of the cold check | {max(m for _, m, _ in cold):.0f} MiB | 600 MiB |")
+        print(f"| peak memory of the cold check, with a task | {max(m for _, m, _ in with_task):.0f} MiB | 600 MiB |")
 
 
 if __name__ == "__main__":

@@ -53,9 +53,11 @@ class Model:
             raise ValueError("nothing to score: the patch has no hunk with a changed line")
         r = self.render(files, problem)
         readouts = self.bundle["readouts"]
-        states = [self.trunk.forward(torch.tensor([w.ids]), readouts)[:, 0].numpy() for w in r.windows]
-        patch_pools, hunk_pools, read = pool(r, states)
         described = features.Problem(problem)
+        patch_pools, hunk_pools, read = None, None, [False] * len(r.hunk_ends)
+        if described.text or any(self.t[name][0] for name in ("fusion.hunk", "fusion.hunk_same_size")):
+            states = [self.trunk.forward(torch.tensor([w.ids]), readouts)[:, 0].numpy() for w in r.windows]
+            patch_pools, hunk_pools, read = pool(r, states)
         values = features.metrics(files, described)
         counted = features.counts(files)
         out = dict(rendered=r, metrics=values, hunks=[])

@@ -34,7 +34,7 @@ pub enum PatchBranches {
 /// Logits of a hunk before they are fused.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HunkBranches {
-    /// The trunk's head; `None` if no window has the hunk.
+    /// The trunk's head; `None` if it did not read the hunk.
     pub trunk: Option<f64>,
     /// The lexical branch.
     pub text: f64,
@@ -94,6 +94,11 @@ impl PatchFusion {
 }
 
 impl HunkFusion {
+    /// Whether what the trunk says of a hunk counts.
+    pub(super) fn heeds_trunk(&self) -> bool {
+        self.weights[0] != 0.0 || self.same_size[0] != 0.0
+    }
+
     /// The logit of a hunk of a patch with logit `patch`.
     pub(super) fn logit(&self, branches: &HunkBranches, patch: f64) -> f64 {
         let [trunk, text, direction, trees, constant, whole] = if branches.keeps_size {

@@ -5,7 +5,7 @@
 //! tokens is all zeros; sums are kept in f64, so the order of windows does not matter.
 
 use super::heads::{HunkPool, PatchPool};
-use super::window::{Place, Role, Window, Windows};
+use super::window::{Place, Role, Window};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -45,8 +45,9 @@ pub(super) struct Pools<'a> {
 }
 
 impl<'a> Pools<'a> {
-    /// Empty pools for `readouts` readouts of states of size `hidden`.
-    pub(super) fn new(windows: &'a Windows, readouts: usize, hidden: usize) -> Self {
+    /// Empty pools for `readouts` readouts of states of size `hidden`; `places` says where the
+    /// hunks are.
+    pub(super) fn new(places: &'a [Option<Place>], readouts: usize, hidden: usize) -> Self {
         let readout = || Readout {
             task: Mean::new(hidden),
             added: Mean::new(hidden),
@@ -57,7 +58,7 @@ impl<'a> Pools<'a> {
         };
         Self {
             hidden,
-            places: &windows.places,
+            places,
             readouts: std::iter::repeat_with(readout).take(readouts).collect(),
         }
     }
@@ -186,6 +187,7 @@ fn normalize(state: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::window::Windows;
 
     #[test]
     fn means_are_taken_by_role_over_all_windows() {
@@ -212,7 +214,7 @@ mod tests {
             truncated: true,
             changed_lines: 0,
         };
-        let mut pools = Pools::new(&windows, 1, 2);
+        let mut pools = Pools::new(&windows.places, 1, 2);
         // Each state has root mean square 1 already.
         let states = |a: [f32; 2], b: [f32; 2]| vec![a[0], a[1], 9.0, 9.0, b[0], b[1]];
         let r = std::f32::consts::SQRT_2;

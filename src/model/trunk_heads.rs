@@ -16,7 +16,7 @@ use super::surroundings::{self, Term};
 use super::threads::Threads;
 use super::trunk::Trunk;
 use super::window::{Limits, Windows};
-use crate::calibration::Logit;
+use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use std::collections::HashMap;
 use tokenizers::Tokenizer;
@@ -34,8 +34,8 @@ pub struct TrunkHeads {
 /// A judgement with all that led to it.
 #[derive(Debug, Clone)]
 pub struct Judgement {
-    /// What the trunk read.
-    pub windows: Windows,
+    /// What the trunk read; `None` if nothing depends on what it says.
+    pub windows: Option<Windows>,
     /// The change metrics of the patch.
     pub metrics: Vec<f64>,
     /// The patch as a whole.
@@ -100,9 +100,11 @@ impl TrunkHeads {
         task: Option<&str>,
         run: &Run,
     ) -> Result<Judgement, ModelError> {
-        let windows = self.windows(patch, task)?;
-        let pools = self.read(&windows, run)?;
         let problem = Problem::new(task);
+        // Reading is nearly all the time that a score takes.
+        let needs_trunk = !problem.text.is_empty() || self.weights.hunk.fusion.heeds_trunk();
+        let windows = needs_trunk.then(|| self.windows(patch, task)).transpose()?;
+        let pools = self.read(windows.as_ref(), run)?;
 
         let (text, hunks, lines) = self.hunks(patch, &problem, &pools, run)?;
         let judges = &self.weights.patch;
@@ -207,9 +209,13 @@ impl TrunkHeads {
         patch.hunks().zip(numbers).map(side).collect()
     }
 
-    fn read<'a>(&self, windows: &'a Windows, run: &Run) -> Result<Pools<'a>, ModelError> {
+    fn read<'a>(&self, windows: Option<&'a Windows>, run: &Run) -> Result<Pools<'a>, ModelError> {
         let readouts = &self.weights.readouts;
-        let mut pools = Pools::new(windows, readouts.len(), self.trunk.hidden());
+        let places = windows.map_or(&[][..], |windows| &windows.places);
+        let mut pools = Pools::new(places, readouts.len(), self.trunk.hidden());
+        let Some(windows) = windows else {
+            return Ok(pools);
+        };
         run.expect(windows.tokens());
         for (number, window) in windows.windows.iter().enumerate() {
             let states = self.trunk.forward(&window.ids, readouts, run)?;
@@ -235,13 +241,14 @@ impl RewardModel for TrunkHeads {
         run: &Run,
     ) -> Result<PatchLogits, ModelError> {
         let judgement = self.judge(patch, task, run)?;
+        let windows = judgement.windows.as_ref();
         Ok(PatchLogits {
             patch: judgement.patch.1,
             hunks: judgement.hunks.iter().map(|(_, logit)| *logit).collect(),
             suspects: judgement.suspects,
-            tokens: judgement.windows.tokens(),
-            truncated: judgement.windows.truncated,
-            read: judgement.windows.read(patch),
+            tokens: windows.map_or(0, Windows::tokens),
+            truncated: windows.is_some_and(|windows| windows.truncated),
+            read: windows.map_or(Probability::ONE, |windows| windows.read(patch)),
         })
     }
 }
