@@ -618,13 +618,13 @@ fn score_answers_each_line_in_order_and_goes_on_after_a_bad_one() {
 fn score_has_no_probability_for_what_the_model_cannot_judge_if_that_is_asked_for() {
     let bench = Bench::new();
     let prose = "--- a/a.md\n+++ b/a.md\n@@ -1 +1 @@\n-one\n+two\n";
-    // 61 times what fits into the two windows of the model.
+    // 61 times what fits into the two windows of the model, which reads what has a description.
     let lines: String = (0..5_000).map(|n| format!("+x = {n}\n")).collect();
     let long = format!("--- a/x.py\n+++ b/x.py\n@@ -0,0 +1,5000 @@\n{lines}");
     let records = [prose.to_owned(), format!("{}{prose}", patch("x = 2")), long];
     let records: Vec<String> = records
         .iter()
-        .map(|patch| json!({"id": 1, "patch": patch}).to_string())
+        .map(|patch| json!({"id": 1, "patch": patch, "problem": "make many"}).to_string())
         .collect();
     let answers = |arguments: &[&str]| -> Vec<Value> {
         let output = bench.run_with(arguments, records.join("\n").as_bytes());

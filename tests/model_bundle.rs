@@ -58,11 +58,18 @@ fn a_sound_bundle_loads_and_scores_the_same_each_time() {
     assert_eq!(first.hunks.len(), 1);
     assert!(!first.truncated && first.tokens > 30);
     let run = Run::default();
-    let all = model.score(&patch(CHANGE), None, &run).unwrap().tokens;
+    let task = Some("make it two");
+    let all = model.score(&patch(CHANGE), task, &run).unwrap().tokens;
     assert_eq!(run.tokens(), Some(TokensRead { done: all, all }));
-    let other = score(&mut model, &CHANGE.replace('2', "3"), None);
+    let other = score(&mut model, &CHANGE.replace('2', "3"), task);
     assert_ne!(first.patch, other.patch);
-    assert_eq!(first, score(&mut model, CHANGE, Some("make it two")));
+    assert_eq!(first, score(&mut model, CHANGE, task));
+    let run = Run::default();
+    let bare = model.score(&patch(CHANGE), None, &run).unwrap();
+    assert_eq!(
+        (bare.tokens, bare.truncated, run.tokens()),
+        (0, false, None)
+    );
 }
 
 #[test]
@@ -85,7 +92,8 @@ fn a_patch_of_200_000_lines_is_scored_in_part() {
     for line in 0..200_000 {
         text.push_str(&format!("+let v{line} = {line};\n"));
     }
-    let got = model.score(&patch(&text), None, &Run::default()).unwrap();
+    let task = Some("make many");
+    let got = model.score(&patch(&text), task, &Run::default()).unwrap();
     assert!(got.truncated);
     assert!(got.tokens <= tiny_bundle::CONTEXT * tiny_bundle::MAX_WINDOWS);
 }

@@ -89,7 +89,11 @@ fn golden_patches_score_as_in_training() {
         let got = model.judge(&patch, task, &Run::default()).unwrap();
         let windows = model.windows(&patch, task).unwrap();
         check_windows(id, &windows, &expected);
-        assert_eq!(got.windows.is_some(), task.is_some_and(|task| !task.trim().is_empty()), "{id}");
+        assert_eq!(
+            got.windows.is_some(),
+            task.is_some_and(|task| !task.trim().is_empty()),
+            "{id}"
+        );
         worst = worst.max(check_logits(id, &got, &expected));
         scored += 1;
     }

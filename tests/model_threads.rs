@@ -33,8 +33,9 @@ fn loading_and_scoring_start_no_thread_but_the_stated_ones() {
     assert_eq!(own.count(), 1);
     // Long enough for matrix products to be split if there were threads to split them over.
     let model = Bundle::open(&dir).unwrap().load_on(own).unwrap();
-    let judgement = model.judge(&patch, None, &Run::default()).unwrap();
-    assert!(judgement.windows.tokens() > 700);
+    let task = Some("Compute all values.");
+    let judgement = model.judge(&patch, task, &Run::default()).unwrap();
+    assert!(judgement.windows.unwrap().tokens() > 700);
     let mut expected = before;
     expected.push("model-0".into());
     expected.sort_unstable();

@@ -55,7 +55,7 @@ class Model:
         readouts = self.bundle["readouts"]
         described = features.Problem(problem)
         patch_pools, hunk_pools, read = None, None, [False] * len(r.hunk_ends)
-        if described.text or any(self.t[name][0] for name in ("fusion.hunk", "fusion.hunk_same_size")):
+        if described.text:
             states = [self.trunk.forward(torch.tensor([w.ids]), readouts)[:, 0].numpy() for w in r.windows]
             patch_pools, hunk_pools, read = pool(r, states)
         values = features.metrics(files, described)

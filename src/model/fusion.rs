@@ -94,11 +94,6 @@ impl PatchFusion {
 }
 
 impl HunkFusion {
-    /// Whether what the trunk says of a hunk counts.
-    pub(super) fn heeds_trunk(&self) -> bool {
-        self.weights[0] != 0.0 || self.same_size[0] != 0.0
-    }
-
     /// The logit of a hunk of a patch with logit `patch`.
     pub(super) fn logit(&self, branches: &HunkBranches, patch: f64) -> f64 {
         let [trunk, text, direction, trees, constant, whole] = if branches.keeps_size {

@@ -34,7 +34,7 @@ pub struct TrunkHeads {
 /// A judgement with all that led to it.
 #[derive(Debug, Clone)]
 pub struct Judgement {
-    /// What the trunk read; `None` if nothing depends on what it says.
+    /// What the trunk read; `None` without a task description.
     pub windows: Option<Windows>,
     /// The change metrics of the patch.
     pub metrics: Vec<f64>,
@@ -101,9 +101,12 @@ impl TrunkHeads {
         run: &Run,
     ) -> Result<Judgement, ModelError> {
         let problem = Problem::new(task);
-        // Reading is nearly all the time that a score takes.
-        let needs_trunk = !problem.text.is_empty() || self.weights.hunk.fusion.heeds_trunk();
-        let windows = needs_trunk.then(|| self.windows(patch, task)).transpose()?;
+        // Without a description the patch's score does not depend on what the trunk says, and of
+        // hunks it says too little for its time, which is nearly all that a score takes.
+        let is_described = !problem.text.is_empty();
+        let windows = is_described
+            .then(|| self.windows(patch, task))
+            .transpose()?;
         let pools = self.read(windows.as_ref(), run)?;
 
         let (text, hunks, lines) = self.hunks(patch, &problem, &pools, run)?;

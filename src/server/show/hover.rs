@@ -71,10 +71,13 @@ pub(in crate::server) fn hover(
     };
     // Bare, a name with an @ in it would be shown as an address to write to.
     let code = if markdown { "`" } else { "" };
+    let read = match verdict.tokens {
+        0 => String::new(),
+        tokens => format!(" · {tokens} tokens"),
+    };
     paragraphs.push(format!(
-        "{code}{}{code} · {calibration} · {} tokens · {origin} · against {}",
+        "{code}{}{code} · {calibration}{read} · {origin} · against {}",
         verdict.model,
-        verdict.tokens,
         Base::parse(&document.config.base),
     ));
     if verdict.truncated {
