@@ -359,9 +359,15 @@ def cells(values):
 
 
 def against(dev, several, reference):
-    """Pooled AUC less that of the reference, both the mean over their seeds: 95% bootstrap by task."""
-    mean = lambda runs, ix: np.mean([auc(dev.y[ix], s[ix]) for s in runs])
-    return card.interval(lambda ix: mean(several, ix) - mean(reference, ix), groups(dev.task))
+    """Pooled and within-task AUC less those of the reference, each the mean over its seeds: 95% bootstrap by task."""
+    g = groups(dev.task)
+    pooled = lambda runs, ix: np.mean([auc(dev.y[ix], s[ix]) for s in runs])
+    within = lambda runs: np.mean([per_task(dev.y, s, g)[:, 0] for s in runs], axis=0)
+    gap = within(several) - within(reference)
+    return [
+        card.interval(lambda ix: pooled(several, ix) - pooled(reference, ix), g),
+        card.interval(lambda ix: gap[ix].mean(), np.arange(len(gap))[:, None]),
+    ]
 
 
 def show(group, dev, rows, reference):
@@ -370,8 +376,9 @@ def show(group, dev, rows, reference):
         n, logits = runs[0][0], [s for _, s in runs]
         if reference is None:
             reference = logits
-        gap = "" if reference is logits else against(dev, logits, reference)
-        print(f"| {group.replace('_', ' ')}: {what} | {n:,} | {' | '.join(cells([measured(dev, s) for s in logits]))} | {gap} |", flush=True)
+        gaps = ["", ""] if reference is logits else against(dev, logits, reference)
+        values = cells([measured(dev, s) for s in logits])
+        print(f"| {group.replace('_', ' ')}: {what} | {n:,} | {' | '.join(values + gaps)} |", flush=True)
     return reference
 
 
@@ -507,7 +514,10 @@ def main():
 
 def patch_table(wanted):
     train, dev = load("agent/train"), load("agent/dev")
-    print(f"| recipe | n | pooled AUC | within-task AUC | RM@k | ECE | ECE before the map | pooled AUC, less the first's |\n|{'---|' * 8}")
+    print(
+        "| recipe | n | pooled AUC | within-task AUC | RM@k | ECE | ECE before the map "
+        f"| pooled AUC, less the first's | within-task AUC, less the first's |\n|{'---|' * 9}"
+    )
     reference = None
     for group in wanted:
         on = with_pools(dev, "agent/dev") if group == "trunk" else dev
@@ -517,7 +527,7 @@ def patch_table(wanted):
     print(
         f"\nDev: n = {len(dev):,}, correct {dev.y.mean():.3f}; for the trunk a sample. Mean ± standard deviation over seeds {SEEDS}, "
         "which draw records, pairs and what trees see. ECE: 15 bins of equal width, Platt map cross-fitted over repositories. "
-        "The last column: 95%, bootstrap by task; the first row is that of the table, for "
+        "The last columns: 95%, bootstrap by task; the first row is that of the table, for "
         f"{', '.join(sorted(OWN_FIRST)).replace('_', ' ')} of the group."
     )
 
