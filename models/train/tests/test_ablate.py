@@ -6,7 +6,7 @@ from torch.autograd import gradcheck
 import ablate
 from diff import parse, reverse
 from features import METRICS
-from fit import logistic, pairs
+from fit import Data, logistic, pairs
 
 
 def test_tasks_are_drawn_whole():
@@ -58,3 +58,11 @@ def test_a_hunk_and_its_reverse_differ_in_the_opposite():
     there, back = ablate.hunk_numbers(files), ablate.hunk_numbers(reverse(files))
     assert (there[:, -len(METRICS) :] == -back[:, -len(METRICS) :]).all() and there[:, -len(METRICS) :].any()
     assert there[0, METRICS.index("last_start")] == 0
+
+
+def test_the_same_scores_have_no_gap():
+    y, task, none = np.array([1.0, 0.0] * 4), np.repeat(list("abcd"), 2), np.zeros((8, 0))
+    dev = Data([{}] * 8, none, np.ones(8, bool), None, none, y, task, task)
+    right, wrong = 2 * y, -y
+    assert ablate.against(dev, [right], [right]) == ["0.000 [0.000, 0.000]"] * 2
+    assert ablate.against(dev, [right, right], [right, wrong]) == ["0.500 [0.500, 0.500]"] * 2
