@@ -20,11 +20,11 @@ from snippet import to_scale
 
 
 def hunks_of_known_label(most):
-    """(logit, label, repository, weight): agents' hunks whose label follows from the patch's, and hunks of patches with
-    a planted defect; half the weight each."""
+    """(logit, label, repository, language, weight, hunks of each kind): agents' hunks whose label follows from the patch's,
+    and hunks of patches with a planted defect; half the weight each."""
     parts = []
     for name in ("agent", "planted"):
-        logit, label, repo = [], [], []
+        logit, label, repo, language = [], [], [], []
         for r, a in zip(*card.scored(name, most)):
             if name == "planted":
                 labels = r["hunk_labels"]
@@ -35,9 +35,10 @@ def hunks_of_known_label(most):
             logit += [h["logit"] for h in a["hunks"]]
             label += labels
             repo += [r["repo"]] * len(labels)
-        parts.append((np.array(logit), np.array(label, float), np.array(repo), np.full(len(label), 1 / len(label))))
-    logit, label, repo, weight = (np.concatenate(c) for c in zip(*parts))
-    return logit, label, repo, weight / weight.mean(), [len(p[0]) for p in parts]
+            language += [r["language"]] * len(labels)
+        parts.append((np.array(logit), np.array(label, float), np.array(repo), np.array(language), np.full(len(label), 1 / len(label))))
+    logit, label, repo, language, weight = (np.concatenate(c) for c in zip(*parts))
+    return logit, label, repo, language, weight / weight.mean(), [len(p[0]) for p in parts]
 
 
 def bins(p, y, weight):
@@ -51,7 +52,7 @@ def bins(p, y, weight):
 
 
 def of_hunks(most, calibrated):
-    s, y, repo, weight, counts = hunks_of_known_label(most)
+    s, y, repo, _, weight, counts = hunks_of_known_label(most)
     calibrated["hunk"], report = fit_platt(s, y, repo, weight)
     held_out = cross_fitted(s, y, repo, weight)
     calibrated["notes"]["hunk"] = {"n_agent": counts[0], "n_planted": counts[1], "bins": bins(held_out, y, weight), **report}

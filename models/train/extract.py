@@ -24,8 +24,8 @@ MAX_HUNKS = 16  # hunk pools are kept only for patches with at most so many
 TRUNK = CONFIG["trunk"]
 
 
-def forward(trunk, windows):
-    """States [R, T, 576] of each window; windows of like length share a batch."""
+def forward(trunk, windows, readouts=READOUTS):
+    """States [R, T, 576] of each window after the blocks `readouts`; windows of like length share a batch."""
     order = sorted(range(len(windows)), key=lambda n: len(windows[n]))
     states, at = [None] * len(windows), 0
     while at < len(order):
@@ -38,7 +38,7 @@ def forward(trunk, windows):
         ids = torch.zeros(len(batch), length, dtype=torch.long)
         for row, n in enumerate(batch):
             ids[row, : len(windows[n])] = torch.tensor(windows[n])
-        out = trunk.forward(ids, READOUTS).to(torch.float16).numpy()
+        out = trunk.forward(ids, readouts).to(torch.float16).numpy()
         for row, n in enumerate(batch):
             states[n] = out[:, row, : len(windows[n])]
     return states
