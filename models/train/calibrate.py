@@ -21,13 +21,15 @@ from snippet import to_scale
 
 def hunks_of_known_label(most):
     """(logit, label, repository, language, weight, hunks of each kind): agents' hunks whose label follows from the patch's,
-    and hunks of patches with a planted defect; half the weight each."""
+    but for those that are judged as their patch is, and hunks of patches with a planted defect; half the weight each."""
     parts = []
     for name in ("agent", "planted"):
         logit, label, repo, language = [], [], [], []
         for r, a in zip(*card.scored(name, most)):
             if name == "planted":
                 labels = r["hunk_labels"]
+            elif len(a["hunks"]) == 1 and (r["problem"] or "").strip():
+                continue
             elif r["label"] == 1 or len(a["hunks"]) == 1:
                 labels = [r["label"]] * len(a["hunks"])
             else:
@@ -57,6 +59,15 @@ def of_hunks(most, calibrated):
     held_out = cross_fitted(s, y, repo, weight)
     calibrated["notes"]["hunk"] = {"n_agent": counts[0], "n_planted": counts[1], "bins": bins(held_out, y, weight), **report}
     print(calibrated["hunk"], calibrated["notes"]["hunk"])
+    heads = load_file(BUNDLE / "heads.safetensors")
+    heads["fusion.hunk_only"] = np.float32(same_probability(calibrated["patch"], calibrated["hunk"]))
+    save_file(heads, BUNDLE / "heads.safetensors")
+
+
+def same_probability(patch, hunk):
+    """(scale, constant): what they make of a logit has the probability in the hunk map that the logit has in the patch map."""
+    at_half = lambda m: m["intercept"] - np.log(m["reference_prior"] / (1 - m["reference_prior"]))
+    return patch["slope"] / hunk["slope"], (at_half(patch) - at_half(hunk)) / hunk["slope"]
 
 
 def of_commits(most, calibrated):

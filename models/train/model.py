@@ -74,6 +74,7 @@ class Model:
             branches = dict(text=self.text("bare", counted), trees=self.trees("bare", values))
             c = self.t["fusion.bare"].astype(np.float64)
         out |= dict(branches=branches, logit=float(c[:-1] @ list(branches.values()) + c[-1]))
+        taught_by_tests = branches.keys() != {"text", "trees"}
         absent = float(self.t["fusion.hunk_trunk_mean"][0])
         reduced = [features.only(f, h) for f in files for h in f.hunks]
         each = reversal.numbers(files, described, self.t["lines.hunk.weight"].astype(np.float64))
@@ -85,5 +86,8 @@ class Model:
             lines = values[len(features.METRICS) + len(features.SURROUNDINGS)]
             c = self.t["fusion.hunk_same_size" if features.keeps_size(values) else "fusion.hunk"].astype(np.float64)
             fused = float(c @ [absent if trunk is None else trunk, text, direction, trees, 1.0, out["logit"]])
+            if len(each) == 1 and taught_by_tests:
+                scale, constant = self.t["fusion.hunk_only"].astype(np.float64)
+                fused = float(scale * out["logit"] + constant)
             out["hunks"].append(dict(trunk=trunk, text=text, lines=lines, direction=direction, trees=trees, logit=fused))
         return out

@@ -66,6 +66,16 @@ pub(super) struct HunkFusion {
     pub(super) same_size: [f64; 6],
     /// Stands in for the trunk logit of a hunk that was not read.
     pub(super) unread: f64,
+    /// Scale and constant that make the logit of a patch that of its only hunk.
+    pub(super) only: [f64; 2],
+}
+
+impl PatchBranches {
+    /// Whether what judges the patch was taught by tests that ran, and not by what became of
+    /// commits.
+    pub(super) fn is_taught_by_tests(&self) -> bool {
+        !matches!(self, Self::Bare { .. })
+    }
 }
 
 impl PatchFusion {
@@ -94,6 +104,12 @@ impl PatchFusion {
 }
 
 impl HunkFusion {
+    /// The logit of the only hunk of a patch with logit `patch`: the hunk is the patch.
+    pub(super) fn of_patch(&self, patch: f64) -> f64 {
+        let [scale, constant] = self.only;
+        scale * patch + constant
+    }
+
     /// The logit of a hunk of a patch with logit `patch`.
     pub(super) fn logit(&self, branches: &HunkBranches, patch: f64) -> f64 {
         let [trunk, text, direction, trees, constant, whole] = if branches.keeps_size {

@@ -160,6 +160,7 @@ impl HeadWeights {
                 weights: reader.array("fusion.hunk")?,
                 same_size: reader.array("fusion.hunk_same_size")?,
                 unread: reader.number("fusion.hunk_trunk_mean")?,
+                only: reader.array("fusion.hunk_only")?,
             },
         };
         Ok(Self {

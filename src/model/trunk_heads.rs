@@ -131,9 +131,19 @@ impl TrunkHeads {
         };
         let logit = finite(judges.fusion.logit(&branches))?;
         let fusion = &self.weights.hunk.fusion;
+        // Of agents' patches with one hunk that tests ran on, the branches of hunks know nothing.
+        let is_patch = patch.hunk_count() == 1 && branches.is_taught_by_tests();
+        let of_hunk = |hunk: HunkBranches| {
+            let fused = if is_patch {
+                fusion.of_patch(logit.get())
+            } else {
+                fusion.logit(&hunk, logit.get())
+            };
+            Ok((hunk, finite(fused)?))
+        };
         let hunks = hunks
             .into_iter()
-            .map(|branches| Ok((branches, finite(fusion.logit(&branches, logit.get()))?)))
+            .map(of_hunk)
             .collect::<Result<_, ModelError>>()?;
         Ok(Judgement {
             windows,

@@ -286,6 +286,7 @@ fn write_tensors(path: &Path, buckets: usize, adjust: impl Fn(&str, &mut [f32]))
         ("fusion.snippet".into(), vec![2]),
         ("fusion.hunk".into(), vec![6]),
         ("fusion.hunk_trunk_mean".into(), vec![1]),
+        ("fusion.hunk_only".into(), vec![2]),
         ("lines.hunk.weight".into(), vec![buckets]),
         ("direction.hunk.weight".into(), vec![buckets]),
         ("metrics.patch.bias".into(), vec![1]),
