@@ -125,7 +125,7 @@ def both_ways(r, file, hunk, **more):
         yield record(r, files, problem=None, label=None, hunk_labels=[label], **more)
 
 
-def damaged_commits(most=12000):
+def damaged_commits(first=0, last=12000):
     """Commits, in turn over the repositories, with a defect planted in about every third hunk that can have one."""
     rng = np.random.default_rng(5)
     rs = [r for r in records("commits/train") if len(r["patch"]) < 9000]
@@ -133,7 +133,7 @@ def damaged_commits(most=12000):
     for i in rng.permutation(len(rs)):
         by_repo.setdefault(rs[i]["repo"], []).append(rs[i])
     turns = [queue[k] for k in range(max(map(len, by_repo.values()))) for queue in by_repo.values() if k < len(queue)]
-    for r in turns[:most]:
+    for r in turns[first:last]:
         files = diff.parse(r["patch"])
         if files and n_hunks(files) <= 16:
             files, bad = plant_many(files, rng, 0.35)
@@ -179,12 +179,10 @@ def directed_hunks():
                     yield from both_ways(r, file, hunk, source="fix" if key == "fix_patch" else "commit")
 
 
-# In the order in which they are extracted: what is needed most comes first.
+# What the trunk reads, in the order in which it is extracted.
 DATASETS = {
     "agent-dev": lambda: patches("agent/dev"),
-    "fixes-dev": lambda: fixes("dev", 600),
     "agent-train": lambda: mixed_first("agent/train", 3),
-    "planted-dev": lambda: planted("dev", 300),
     "planted-train": lambda: planted("train", 1248),
     "fixes-train": lambda: fixes("train", 1200),
 }

@@ -90,7 +90,7 @@ def main():
     trunk = Trunk(path("DIFFIDENCE_GGUF"), TRUNK["layers"], torch.bfloat16)
     encode = load_tokenizer()
     for name, dataset in DATASETS.items():
-        records = some(dataset(), 1 if name.startswith("agent") else 2)
+        records = some(dataset(), 16 if name.startswith("agent") else 2)  # whole tasks, pairs
         number = 0
         while batch := list(islice(records, SHARD.get(name, 256))):
             target = folder / f"{name}-{number:03}.npz"

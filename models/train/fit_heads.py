@@ -1,13 +1,17 @@
 """Fits the rows on top of the trunk's states, for patches and for hunks, and the text branch of hunks.
 
 `python fit_heads.py` reads what `extract.py` left in DIFFIDENCE_WORK/features and writes heads.npz, with the patch row's
-logits on the dev split.
+logits on the dev split. `python fit_heads.py ../default` fits nothing: it keeps what the bundle in that folder has, and
+needs the states of agent-dev only.
 """
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from safetensors.numpy import load_file
 
 from common import CONFIG, READOUTS, path, save
 from evaluate import auc, groups
@@ -133,8 +137,13 @@ def hunk_heads():
     return out
 
 
+def kept(folder):
+    tensors = load_file(folder / "heads.safetensors")
+    return {k: v for k, v in tensors.items() if k.startswith(("head.", "lexical.hunk.")) or k == "fusion.hunk_trunk_mean"}
+
+
 def main():
-    tensors = patch_head() | hunk_heads()
+    tensors = kept(Path(sys.argv[1])) if len(sys.argv) > 1 else patch_head() | hunk_heads()
     dev, _ = load("agent-dev")
     logits = dev.trunk.astype(float) @ tensors["head.patch.weight"][0] + tensors["head.patch.bias"][0]
     log(f"dev: {patch_goal(dev, logits)[1]}")

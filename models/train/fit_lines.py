@@ -6,6 +6,7 @@ numbers of training hunks later takes those from the half that has not seen them
 """
 
 from array import array
+from itertools import chain
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +21,10 @@ from lines import found
 
 L2, PAIR_SHARE, ROUNDS, FEWEST = 3e-5, 0.5, 80, 4
 WEIGHT = {"damaged": 1.0, "fixes": 0.5}
-SOURCES = {"damaged": (datasets.damaged_commits, 1), "fixes": (lambda: datasets.hunks_of_fixes("train", False, 6), 2)}
+SOURCES = {
+    "damaged": (lambda: chain(datasets.damaged_commits(), datasets.damaged_commits(12000, None)), 1),
+    "fixes": (lambda: datasets.hunks_of_fixes("train", False, 6), 2),
+}
 
 
 # ---- line features on disk
