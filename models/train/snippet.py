@@ -73,6 +73,7 @@ def main():
         taken = rows.is_single & (total(gate, rows.x) > 0)
         print(f"the gate takes {taken.mean():.3f} of {name} for snippets")
     judge = fit_judge(snippets)
+    save("snippet.npz", **{f"trees.{kind}.{part}": v for kind, t in (("gate", gate), ("snippet", judge)) for part, v in t.items()})
     z = total(judge, dev["function"].x)
     measure("snippets, their own trees", dev["function"], z)
     for source in np.unique(dev["function"].source):
@@ -82,8 +83,6 @@ def main():
     dense = fit_dense([agents, commits, snippets])
     for name, rows in dev.items():
         measure(f"{name}, one dense set of trees", rows, total(dense, rows.x))
-
-    save("snippet.npz", **{f"trees.{kind}.{part}": v for kind, t in (("gate", gate), ("snippet", judge)) for part, v in t.items()})
 
 
 if __name__ == "__main__":
