@@ -73,7 +73,8 @@ def main():
     save_file(stored(tensors), BUNDLE / "heads.safetensors")
     shutil.copyfile(work / "calibration.json", BUNDLE / "calibration.json")
 
-    field = lambda key: gguf.GGUFReader(source).get_field(key).contents()
+    reader = gguf.GGUFReader(source)
+    field = lambda key: reader.get_field(key).contents()
     digest = lambda name: {"file": name, "sha256": sha256(BUNDLE / name)}
     bundle = {
         "schema": 1,
