@@ -14,7 +14,7 @@ from evaluate import groups, sigmoid
 from features import tokens
 from fit import folds, pairs, task_weights
 from reinforce import out_of_fold
-from snippet import NOISY, load
+from rows import NOISY, load
 from trees import average, boost, total
 
 FEWEST = 4

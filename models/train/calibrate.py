@@ -1,9 +1,9 @@
 """The probabilities of hunks and of patches without a task description, fitted to what the program itself says.
 
-`python calibrate.py [hunks|commits [MOST]]` scores sets of `card.py` with `diffidence score`, at most MOST patches of each,
+`python calibrate.py [commits|hunks [MOST]]` scores sets of `card.py` with `diffidence score`, at most MOST patches of each,
 and writes the hunk map and its reliability bins, and the scale of the expert for patches without a description, into
 the bundle.
-The map for patches with one is fitted where its branches are. Run `golden.py` afterwards.
+The map for patches is fitted by `fusion.py`. Run `golden.py` afterwards.
 """
 
 import json
@@ -85,11 +85,11 @@ def of_commits(most, calibrated):
 def main():
     most = int(sys.argv[2]) if len(sys.argv) > 2 else 10**9
     calibrated = json.loads((BUNDLE / "calibration.json").read_text())
-    fits = {"hunks": of_hunks, "commits": of_commits}
+    fits = {"commits": of_commits, "hunks": of_hunks}  # in this order: the logit of the patch counts in that of a hunk
     for name in sys.argv[1:2] or fits:
         fits[name](most, calibrated)
-    (BUNDLE / "calibration.json").write_text(json.dumps(calibrated, indent=2) + "\n")
-    seal()
+        (BUNDLE / "calibration.json").write_text(json.dumps(calibrated, indent=2) + "\n")
+        seal()
 
 
 def seal():

@@ -17,7 +17,7 @@ import diff
 from common import BUNDLE, path, records
 from evaluate import auc, ece, groups, per_task, ranking, sigmoid
 from features import DOC, tokens
-from fit import folds, platt
+from fit import folds
 
 RESAMPLES = 400
 

@@ -7,11 +7,12 @@ import os
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import zstandard
 
 HERE = Path(__file__).resolve().parent
-BUNDLE = HERE.parent / "default"
-GOLDEN = HERE.parent.parent / "tests" / "golden" / "patches.jsonl"
+BUNDLE = Path(os.environ.get("DIFFIDENCE_BUNDLE", HERE.parent / "default"))
+GOLDEN = BUNDLE.parent / "golden.jsonl" if "DIFFIDENCE_BUNDLE" in os.environ else HERE.parent.parent / "tests" / "golden" / "patches.jsonl"
 CONFIG = tomllib.loads((HERE / "config.toml").read_text())
 READOUTS = [4, 6, 8]  # blocks whose states are cached: more than the bundle needs, to choose from
 
@@ -37,6 +38,19 @@ def records(name):
     with open(path("DIFFIDENCE_DATA") / f"{name}.jsonl.zst", "rb") as f:
         for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(f), encoding="utf-8", newline="\n"):
             yield {key: clean(value) for key, value in json.loads(line).items()}
+
+
+def some(stream, together=1):
+    """DIFFIDENCE_SHARE of the records, for a trial of the long stages: all if it is not set. `together` follow each other."""
+    every = round(1 / float(os.environ.get("DIFFIDENCE_SHARE", 1)))
+    return (r for n, r in enumerate(stream) if n // together % every == 0)
+
+
+def save(file, **arrays):
+    """An .npz in DIFFIDENCE_WORK, which is there only when it is whole."""
+    target = path("DIFFIDENCE_WORK") / file
+    np.savez(target.with_suffix(".tmp.npz"), **arrays)
+    target.with_suffix(".tmp.npz").rename(target)
 
 
 def load_tokenizer():

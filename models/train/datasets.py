@@ -3,13 +3,15 @@ id, task, repo, language, policy, source, label (of the patch, or None), files, 
 hunk_labels (list or None).
 """
 
+import re
+
 import numpy as np
 
 import diff
 from common import CONFIG, records
 from diff import reverse
 from features import DOC, tokens
-from plant import plant
+from plant import plant, plant_many
 
 
 def record(r, files, **more):
@@ -102,12 +104,85 @@ def fixes(split, n):
             return
 
 
-# In the order in which they are extracted: what is needed most comes first.
+def modified_hunks(patch, longest=50):
+    """(file, hunk) of a patch, where code was changed and a hunk is not too long."""
+    return [
+        (f, h) for f in diff.parse(patch) for h in f.hunks
+        if f.status == "modified" and not f.path.lower().endswith(DOC) and len(h.lines) <= longest
+    ]  # fmt: skip
+
+
+def nearly_equal(hunk):
+    """Whether lines were put in and taken out, and about as many."""
+    a, r = (sum(k == kind for k, _ in hunk.lines) for kind in "+-")
+    return bool(a and r) and abs(a - r) <= 2
+
+
+def both_ways(r, file, hunk, **more):
+    """The hunk as a patch of its own: as it was committed 1, reversed 0."""
+    one = [diff.File(file.old, file.new, file.status, [hunk])]
+    for files, label in ((one, 1), (reverse(one), 0)):
+        yield record(r, files, problem=None, label=None, hunk_labels=[label], **more)
+
+
+def damaged_commits(first=0, last=12000):
+    """Commits, in turn over the repositories, with a defect planted in about every third hunk that can have one."""
+    rng = np.random.default_rng(5)
+    rs = [r for r in records("commits/train") if len(r["patch"]) < 9000]
+    by_repo = {}
+    for i in rng.permutation(len(rs)):
+        by_repo.setdefault(rs[i]["repo"], []).append(rs[i])
+    turns = [queue[k] for k in range(max(map(len, by_repo.values()))) for queue in by_repo.values() if k < len(queue)]
+    for r in turns[first:last]:
+        files = diff.parse(r["patch"])
+        if files and n_hunks(files) <= 16:
+            files, bad = plant_many(files, rng, 0.35)
+            yield record(r, files, problem=None, label=None, hunk_labels=[int(n not in bad) for n in range(n_hunks(files))])
+
+
+def small_damaged_commits(most=6000):
+    """Those of 2 to 10 hunks."""
+    taken = 0
+    for r in damaged_commits():
+        if 2 <= len(r["hunk_labels"]) <= 10 and taken < most:
+            taken += 1
+            yield r
+
+
+def hunks_of_fixes(split, only_balanced, seed):
+    """Up to four hunks of a bug fix, balanced or of nearly equal lines; each both ways."""
+    rng = np.random.default_rng(seed)
+    rs, drawn = list(records(f"fixes/{split}")), []
+    for i in rng.permutation(len(rs)):
+        hunks = modified_hunks(rs[i]["fix_patch"])
+        for j in rng.permutation(len(hunks))[:4]:
+            if balanced(hunks[j][1]) or (not only_balanced and nearly_equal(hunks[j][1])):
+                drawn.append((rs[i], *hunks[j]))
+    for r, file, hunk in drawn:
+        yield from both_ways(r, file, hunk)
+
+
+FIX = re.compile(r"\b(fix|bug|issue|crash|regress|wrong|incorrect|error|fail)", re.I)
+
+
+def directed_hunks():
+    """Balanced hunks of bug fixes, and of commits that say they fix something; each both ways."""
+    rng = np.random.default_rng(3)
+    for name, key, most in (("fixes/train", "fix_patch", 6), ("commits/train", "patch", 3)):
+        for r in records(name):
+            if len(r[key]) > 60000:
+                continue
+            near = [(f, h) for f, h in modified_hunks(r[key]) if nearly_equal(h)]
+            for j in rng.permutation(len(near))[:most]:
+                file, hunk = near[j]
+                if balanced(hunk) and (key == "fix_patch" or FIX.search(r.get("message") or "")):
+                    yield from both_ways(r, file, hunk, source="fix" if key == "fix_patch" else "commit")
+
+
+# What the trunk reads, in the order in which it is extracted.
 DATASETS = {
     "agent-dev": lambda: patches("agent/dev"),
-    "fixes-dev": lambda: fixes("dev", 600),
     "agent-train": lambda: mixed_first("agent/train", 3),
-    "planted-dev": lambda: planted("dev", 300),
     "planted-train": lambda: planted("train", 1248),
     "fixes-train": lambda: fixes("train", 1200),
 }

@@ -1,9 +1,10 @@
 """Writes the bundle: trunk.gguf, heads.safetensors, calibration.json, bundle.json.
 
-`python export.py` takes the fitted parameters from DIFFIDENCE_WORK/fit.npz and fit.json.
+`python export.py` takes them from DIFFIDENCE_WORK, as `fusion.py` left them, and writes to DIFFIDENCE_BUNDLE.
 """
 
 import json
+import shutil
 
 import gguf
 import numpy as np
@@ -16,15 +17,6 @@ LANGUAGES = [
     "c", "cpp", "csharp", "go", "java", "javascript", "kotlin", "php", "python", "ruby", "rust", "swift", "typescript",
 ]  # fmt: skip
 TRUNK = CONFIG["trunk"]
-EMBEDDING = gguf.GGMLQuantizationType.Q4_1
-
-
-def embedding():
-    """The token embedding as the bundle stores it: (4-bit blocks, their values)."""
-    reader = gguf.GGUFReader(path("DIFFIDENCE_GGUF"))
-    t = next(t for t in reader.tensors if t.name == "token_embd.weight")
-    raw = gguf.quants.quantize(gguf.quants.dequantize(t.data, t.tensor_type), EMBEDDING)
-    return raw, np.array(gguf.quants.dequantize(raw, EMBEDDING), dtype=np.float32)
 
 
 def write_trunk(source, target, layers):
@@ -71,22 +63,18 @@ def stored(tensors):
 
 def main():
     work = path("DIFFIDENCE_WORK")
-    tensors = dict(np.load(work / "fit.npz"))
-    calibration = json.loads((work / "fit.json").read_text())["calibration"]
-    hidden = {}
+    tensors = dict(np.load(work / "fusion.npz"))
     for kind in ("patch", "hunk"):
-        first = tensors.get(f"head.{kind}.0.weight")
-        hidden[kind] = 0 if first is None else len(first)
-        width = tensors[f"head.{kind}.weight"].shape[1] if first is None else first.shape[1]
+        width = tensors[f"head.{kind}.weight"].shape[1]
         assert width == feature_length(kind), (kind, width)
     BUNDLE.mkdir(parents=True, exist_ok=True)
     source = path("DIFFIDENCE_GGUF")
     write_trunk(source, BUNDLE / "trunk.gguf", TRUNK["layers"])
     save_file(stored(tensors), BUNDLE / "heads.safetensors")
-    calibration = {"schema": 1, "default_prior": CONFIG["calibration"]["default_prior"], **calibration}
-    (BUNDLE / "calibration.json").write_text(json.dumps(calibration, indent=2) + "\n")
+    shutil.copyfile(work / "calibration.json", BUNDLE / "calibration.json")
 
-    field = lambda key: gguf.GGUFReader(source).get_field(key).contents()
+    reader = gguf.GGUFReader(source)
+    field = lambda key: reader.get_field(key).contents()
     digest = lambda name: {"file": name, "sha256": sha256(BUNDLE / name)}
     bundle = {
         "schema": 1,
@@ -115,7 +103,7 @@ def main():
         "task_tokens": TRUNK["task_tokens"],
         "max_windows": TRUNK["max_windows"],
         "readouts": TRUNK["readouts"],
-        "heads": {k: {"pools": CONFIG["heads"][f"{k}_pools"], "hidden": hidden[k]} for k in ("patch", "hunk")},
+        "heads": {k: {"pools": CONFIG["heads"][f"{k}_pools"], "hidden": 0} for k in ("patch", "hunk")},
         "lexical": CONFIG["lexical"],
     }
     (BUNDLE / "bundle.json").write_text(json.dumps(bundle, indent=2) + "\n")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import features
-from common import CONFIG, READOUTS, load_tokenizer, path
+from common import CONFIG, READOUTS, load_tokenizer, path, some
 from datasets import DATASETS
 from render import render
 from trunk import Trunk, pool
@@ -47,7 +47,7 @@ def forward(trunk, windows, readouts=READOUTS):
 def shard(records, trunk, encode):
     rendered = [render(r["files"], r["problem"], encode, TRUNK["context"], TRUNK["task_tokens"], TRUNK["max_windows"]) for r in records]
     states = iter(forward(trunk, [w.ids for r in rendered for w in r.windows]))
-    out = {key: [] for key in ("patch", "hunk", "read", "metrics", "hunk_metrics", "buckets", "counts", "terms")}
+    out = {key: [] for key in ("patch", "hunk", "read", "buckets", "counts", "terms")}
     meta = []
     for record, r in zip(records, rendered):
         patch, hunks, read = pool(r, [next(states).astype(np.float32) for _ in r.windows])
@@ -58,8 +58,6 @@ def shard(records, trunk, encode):
             out["buckets"] += c.keys()
             out["counts"] += c.values()
             out["terms"].append(len(c))
-            out["hunk_metrics"].append(features.metrics([file], record["problem"]))
-        out["metrics"].append(features.metrics(record["files"], record["problem"]))
         out["patch"].append(patch.astype(np.float16))
         if kept:
             out["hunk"].append(hunks.astype(np.float16))
@@ -70,8 +68,6 @@ def shard(records, trunk, encode):
         "patch": np.stack(out["patch"]),
         "hunk": np.concatenate(out["hunk"]) if out["hunk"] else np.zeros((0, len(READOUTS), 5, 576), np.float16),
         "read": np.concatenate(out["read"]) if out["read"] else np.zeros(0, bool),
-        "metrics": np.array(out["metrics"], np.float32),
-        "hunk_metrics": np.array(out["hunk_metrics"], np.float32),
         "buckets": np.array(out["buckets"], np.int32),
         "counts": np.array(out["counts"], np.int32),
         "terms": np.array(out["terms"], np.int32),
@@ -94,7 +90,7 @@ def main():
     trunk = Trunk(path("DIFFIDENCE_GGUF"), TRUNK["layers"], torch.bfloat16)
     encode = load_tokenizer()
     for name, dataset in DATASETS.items():
-        records = iter(dataset())
+        records = some(dataset(), 16 if name.startswith("agent") else 2)  # whole tasks, pairs
         number = 0
         while batch := list(islice(records, SHARD.get(name, 256))):
             target = folder / f"{name}-{number:03}.npz"

@@ -1,25 +1,23 @@
-"""Fits everything that is trained on top of the frozen trunk: heads, lexical branch, metrics, fusion, calibration.
+"""What the fitting of every branch shares: the loss, linear branches, cross-validation over repositories, Platt maps.
 
-All branches are logistic regressions with an L2 penalty and one loss: cross-entropy on single
+Linear branches are logistic regressions with an L2 penalty and one loss: cross-entropy on single
 records (is it correct?) plus cross-entropy on differences of two candidates for the same task
 (which one is correct?). Only the second teaches to pick the best of several candidates.
 Strengths are chosen by cross-validation over repositories on the training split; the dev split is
 used for calibration and for reporting.
 """
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from common import CONFIG, READOUTS, path
-from evaluate import auc, calibration, groups, per_task, ranking, sigmoid
+from common import CONFIG
+from evaluate import auc, calibration, groups, per_task, sigmoid
 from features import BUCKETS
 
 SEED, FOLDS = CONFIG["seed"], 5
-USED = [READOUTS.index(n) for n in CONFIG["trunk"]["readouts"]]
 
 
 def log(*what):
@@ -58,44 +56,6 @@ def stack(parts):
         sum((p.meta for p in parts), []), cat("trunk"), cat("read"), sp.vstack([p.text for p in parts]).tocsr(),
         cat("metrics"), cat("y"), cat("task"), cat("repo"),
     )  # fmt: skip
-
-
-def load(name):
-    """(patches, hunks) of one data set; hunks only of patches whose hunk pools were kept."""
-    shards = sorted((path("DIFFIDENCE_WORK") / "features").glob(f"{name}-[0-9]*.npz"))
-    shards = [s for s in shards if ".tmp" not in s.name]
-    if not shards:
-        raise SystemExit(f"no features for {name}: run extract.py first")
-    patch, hunk = [], []
-    for shard in shards:
-        z = np.load(shard)
-        meta = json.loads(str(z["meta"]))
-        flat = lambda x: np.ascontiguousarray(x[:, USED]).reshape(len(x), -1)
-        indptr = np.concatenate([[0], np.cumsum(z["terms"])])
-        text = sp.csr_matrix((z["counts"].astype(np.float32), z["buckets"], indptr), shape=(len(z["terms"]), BUCKETS))
-        owner = np.repeat(np.arange(len(meta)), [m["hunks"] for m in meta])
-        sums = sp.csr_matrix((np.ones(len(owner), np.float32), (owner, np.arange(len(owner)))), shape=(len(meta), len(owner)))
-        column = lambda key, rows: np.array([str(m[key]) for m in rows])
-        label = lambda m: np.nan if m["label"] is None else float(m["label"])
-        patch.append(
-            Data(meta, flat(z["patch"]).astype(np.float32), np.ones(len(meta), bool), (sums @ text).tocsr(),
-                 z["metrics"].astype(np.float64), np.array([label(m) for m in meta]), column("task", meta), column("repo", meta))
-        )  # fmt: skip
-        kept = np.array([m["kept"] for m in meta])[owner]
-        rows = [dict(meta[o], patch=o + sum(len(p) for p in patch[:-1]), number=n) for o, n in zip(owner, number_in(owner)) if meta[o]["kept"]]
-        hunk_y = [m["hunk_labels"][m["number"]] if m["hunk_labels"] is not None else np.nan for m in rows]
-        hunk.append(
-            Data(rows, flat(z["hunk"]).astype(np.float16), z["read"], text[kept], z["hunk_metrics"][kept].astype(np.float64),
-                 np.array(hunk_y, float), column("task", rows), column("repo", rows))
-        )  # fmt: skip
-    log(f"{name}: {len(shards)} shards, {sum(map(len, patch))} patches, {sum(map(len, hunk))} hunks")
-    return stack(patch), stack(hunk)
-
-
-def number_in(owner):
-    """0, 1, 2, ... within each run of equal values."""
-    starts = np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]])) if len(owner) else []
-    return np.arange(len(owner)) - np.repeat(starts, np.diff(np.append(starts, len(owner))))
 
 
 # ---- loss ------------------------------------------------------------------------------------------------
@@ -322,158 +282,6 @@ def cross_fitted(s, y, group, weight=None):
     return p
 
 
-# ---- patches -----------------------------------------------------------------------------------------------
-
-SHARES = (0.0, 0.5, 0.9)
-
-
-class PatchModel:
-    """Trunk head, text and metrics, fused."""
-
-    def fit(self, data):
-        self.branches = [TrunkBranch(), TextBranch(), MetricsBranch()]
-        self.weights, held_out, self.choices = [], [], {}
-        for branch in self.branches:
-            log(type(branch).__name__)
-            w, out, choice = fit_branch(branch, data, SHARES, patch_goal)
-            self.weights.append(w)
-            held_out.append(out)
-            self.choices[type(branch).__name__] = choice | {"held_out": patch_goal(data, out)[1]}
-        weight, pair = task_weights(data.task), pairs(data.y, data.task, np.random.default_rng(SEED))
-        self.c, self.bias = fuse(held_out, data.y, weight, pair, 0.5)
-        self.held_out = np.stack(held_out, axis=1) @ self.c + self.bias
-        log(f"fusion: trunk {self.c[0]:.3f} text {self.c[1]:.3f} metrics {self.c[2]:.3f} bias {self.bias:.3f}; "
-            f"held out {patch_goal(data, self.held_out)[1]}")  # fmt: skip
-        no_trunk, b = fuse(held_out[1:], data.y, weight, pair, 0.5)
-        self.without_trunk = (no_trunk, b)
-        return self
-
-    def logits(self, data):
-        each = np.stack([branch.matrix(data) @ w + b for branch, (w, b) in zip(self.branches, self.weights)], axis=1)
-        return each, each @ self.c + self.bias
-
-    def tensors(self):
-        out = {"fusion.patch": np.append(self.c, self.bias)}
-        for branch, (w, b) in zip(self.branches, self.weights):
-            out |= branch.tensors("patch", w, b)
-        return out
-
-
-# ---- hunks -------------------------------------------------------------------------------------------------
-
-
-def origin(m):
-    """planted, original (the same patch before), fixes or agent."""
-    return m["source"].split(":")[0] if m["source"].startswith(("planted", "original")) else "fixes" if m["hunk_labels"] else "agent"
-
-
-def hunk_pairs(y, task, rng, meta):
-    """Within a planted patch (sibling over target); the same hunk before over after planting; a fix over its reverse.
-
-    Each kind has a third of the weight, each task the same weight within its kind.
-    """
-    better, worse, kind = [], [], []
-    of = np.array([origin(m) for m in meta])
-    target = np.array([m["number"] == m["target"] for m in meta])
-    for ix in groups(task):
-        bad = ix[y[ix] == 0]
-        if len(bad) != 1:
-            continue
-        good = ix[y[ix] == 1]
-        for label, mates in (
-            ("sibling", good[of[good] == "planted"]),
-            ("before", good[(of[good] == "original") & target[good]]),
-            ("fix", good[of[good] == "fixes"]),
-        ):
-            better += list(mates)
-            worse += [bad[0]] * len(mates)
-            kind += [(label, len(mates))] * len(mates)
-    weight = np.array([1 / n for _, n in kind])
-    name = np.array([k for k, _ in kind])
-    for k in np.unique(name):
-        weight[name == k] /= weight[name == k].sum()
-    return np.array(better, int), np.array(worse, int), weight / weight.sum()
-
-
-def hunk_report(data, s):
-    """AUC within planted patches, top-1, before/after and fix/reverse accuracy (ties count half)."""
-    of = np.array([origin(m) for m in data.meta])
-    planted = of == "planted"
-    rows, top = [], []
-    for ix in groups(data.task[planted]):
-        ix = np.flatnonzero(planted)[ix]
-        if 0 < data.y[ix].sum() < len(ix):
-            rows.append(auc(data.y[ix], s[ix]))
-            lowest = s[ix] == s[ix].min()
-            top.append((1 - data.y[ix])[lowest].mean())
-    out = {"planted_within_auc": np.mean(rows), "planted_top1": np.mean(top), "planted_auc": auc(data.y[planted], s[planted]), "planted_n": len(rows)}
-    better, worse, _ = hunk_pairs(data.y, data.task, None, data.meta)
-    right = (s[better] > s[worse]) + 0.5 * (s[better] == s[worse])
-    out["before_over_after"] = right[of[better] == "original"].mean()
-    out["fix_over_reverse"] = right[of[better] == "fixes"].mean()
-    out["chance_top1"] = np.mean([1 / np.sum(planted & (data.task == t)) for t in np.unique(data.task[planted])])
-    return {k: round(float(v), 4) for k, v in out.items()}
-
-
-def hunk_goal(data, s):
-    r = hunk_report(data, s)
-    value = r["planted_within_auc"] + 0.5 * r["before_over_after"] + 0.5 * r["fix_over_reverse"]
-    return value, " ".join(f"{k} {r[k]:.3f}" for k in ("planted_within_auc", "planted_top1", "before_over_after", "fix_over_reverse"))
-
-
-HUNK_SHARES = (0.5, 0.9, 0.98)
-
-
-class HunkModel:
-    def fit(self, data, patch_logit, agent, agent_patch):
-        """`agent`: hunks of agents' single-hunk patches, which have the patch's label; they weigh the patch logit."""
-        self.branches = [TrunkBranch(), TextBranch(), MetricsBranch()]
-        self.weights, held_out, self.choices = [], [], {}
-        for branch in self.branches:
-            log(type(branch).__name__)
-            w, out, choice = fit_branch(branch, data, HUNK_SHARES, hunk_goal, hunk_pairs)
-            self.weights.append(w)
-            held_out.append(out)
-            self.choices[type(branch).__name__] = choice | {"held_out": hunk_goal(data, out)[1]}
-        self.trunk_mean = float(held_out[0][data.read].mean())
-        held_out[0][~data.read] = self.trunk_mean
-        # Pairs weigh the branches against each other; single records, half planted and half agents', the patch logit.
-        rows = [np.column_stack([*held_out, patch_logit]), np.column_stack([self.each(agent), agent_patch])]
-        planted = np.array([origin(m) == "planted" for m in data.meta])
-        weight = np.concatenate([planted / planted.sum(), np.full(len(agent), 1 / len(agent))])
-        pair = hunk_pairs(data.y, data.task, None, data.meta)
-        y = np.concatenate([data.y, agent.y])
-        c, self.bias = fuse(list(np.concatenate(rows).T), y, weight, pair, 0.5)
-        self.c, self.c4 = c[:3], float(c[3])
-        log(f"fusion: trunk {c[0]:.3f} text {c[1]:.3f} metrics {c[2]:.3f} patch {c[3]:.3f} bias {self.bias:.3f}; "
-            f"held out {hunk_goal(data, rows[0] @ c)[1]}; agents' single hunks {auc(agent.y, rows[1] @ c):.3f}")  # fmt: skip
-        return self
-
-    def each(self, data):
-        out = np.stack([branch.matrix(data) @ w + b for branch, (w, b) in zip(self.branches, self.weights)], axis=1)
-        out[~data.read, 0] = self.trunk_mean
-        return out
-
-    def logits(self, data, patch_logit):
-        each = self.each(data)
-        return each, each @ self.c + self.bias + self.c4 * patch_logit
-
-    def tensors(self):
-        out = {"fusion.hunk": np.append(self.c, [self.bias, self.c4]), "fusion.hunk_trunk_mean": np.array([self.trunk_mean])}
-        for branch, (w, b) in zip(self.branches, self.weights):
-            out |= branch.tensors("hunk", w, b)
-        return out
-
-
-def known_hunks(hunks, patches):
-    """Agents' hunks whose label follows from the patch's: all 1 if it is correct; 0 if it is a wrong one's only hunk."""
-    label = patches.y[[m["patch"] for m in hunks.meta]]
-    single = np.array([m["hunks"] == 1 for m in hunks.meta])
-    out = hunks.take((label == 1) | single)
-    out.y = label[(label == 1) | single]
-    return out
-
-
 def fit_platt(s, y, group, weight):
     slope, intercept = platt(s, y, weight)
     prior = float(np.average(y, weights=weight))
@@ -482,94 +290,3 @@ def fit_platt(s, y, group, weight):
         "after_cross_fitted": calibration(y, cross_fitted(s, y, group, weight)),
     }
     return {"slope": slope, "intercept": intercept, "reference_prior": round(prior, 6)}, report
-
-
-def keep(scores, y, task):
-    return {"label": y.tolist(), "task": task.tolist(), "scores": {k: v.tolist() for k, v in scores.items()}}
-
-
-def main():
-    np.seterr(all="raise", under="ignore")
-    train, train_hunks = load("agent-train")
-    dev, dev_hunks = load("agent-dev")
-    log(f"train: {len(train)} patches, {train.y.mean():.3f} correct; dev: {len(dev)}, {dev.y.mean():.3f}")
-
-    log("\n# patches")
-    model = PatchModel().fit(train)
-    both = BothBranch()
-    (w, b), _, _ = fit_branch(both, train, (0.0,), patch_goal)
-    each, fused = model.logits(dev)
-    no_trunk, b2 = model.without_trunk
-    scores = {
-        "change metrics": each[:, 2],
-        "hashed TF-IDF + metrics, one regression": both.matrix(dev) @ w + b,
-        "text": each[:, 1],
-        "text + metrics, fused": each[:, 1:] @ no_trunk + b2,
-        "trunk": each[:, 0],
-        "trunk + text + metrics (shipped)": fused,
-    }
-    predictions = {"agent/dev": keep(scores, dev.y, dev.task)}
-    for language in ("python", "rust"):
-        ix = np.array([m["language"] == language for m in dev.meta])
-        predictions[f"agent/dev, {language}"] = keep({k: scores[k][ix] for k in scores}, dev.y[ix], dev.task[ix])
-    for k, s in scores.items():
-        r = ranking(dev.y, s, dev.task, resamples=200)
-        log(f"dev {k:42} pooled {r['auc'][0]:.3f} within {r['within_task_auc'][0]:.3f} RM@k {r['rm_at_k'][0]:.3f}")
-    patch_map, patch_calibration = fit_platt(fused, dev.y, dev.repo, np.ones(len(dev)))
-    log(patch_map, patch_calibration)
-
-    log("\n# hunks")
-    planted, planted_patches = [], []
-    for name in ("planted-train", "fixes-train"):
-        p, h = load(name)
-        planted.append(h)
-        planted_patches.append(p)
-    hunks = stack(planted)
-    single = known_hunks(train_hunks, train)
-    single = single.take(np.array([m["hunks"] == 1 for m in single.meta]))
-    own_patch = np.concatenate([model.logits(p)[1][[m["patch"] for m in h.meta]] for p, h in zip(planted_patches, planted)])
-    hunk_model = HunkModel().fit(hunks, own_patch, single, model.held_out[[m["patch"] for m in single.meta]])
-
-    dev_planted_patches, dev_planted = load("planted-dev")
-    _, dev_patch = model.logits(dev_planted_patches)
-    fix_patches, fix_hunks = load("fixes-dev")
-    _, fix_patch = model.logits(fix_patches)
-    test = stack([dev_planted, fix_hunks])
-    patch_logit = np.concatenate([dev_patch[[m["patch"] for m in dev_planted.meta]], fix_patch[[m["patch"] for m in fix_hunks.meta]]])
-    each, fused_hunks = hunk_model.logits(test, patch_logit)
-    hunk_rows = {"change metrics": each[:, 2], "text": each[:, 1], "trunk": each[:, 0], "fused (shipped)": fused_hunks}
-    hunk_rows["added tokens (control)"] = -test.metrics[:, 4]
-    hunk_reports = {k: hunk_report(test, s) for k, s in hunk_rows.items()}
-    for k, r in hunk_reports.items():
-        log(f"dev {k:24} {r}")
-
-    in_planted = np.array([origin(m) == "planted" for m in test.meta])
-    predictions["planted defects, dev: hunks, by patch"] = keep({k: v[in_planted] for k, v in hunk_rows.items()}, test.y[in_planted], test.task[in_planted])
-    known = known_hunks(dev_hunks, dev)
-    _, known_logit = hunk_model.logits(known, fused[[m["patch"] for m in known.meta]])
-    s = np.concatenate([known_logit, fused_hunks[in_planted]])
-    y = np.concatenate([known.y, test.y[in_planted]])
-    repo = np.concatenate([known.repo, test.repo[in_planted]])
-    weight = np.concatenate([np.full(len(known), 1 / len(known)), np.full(in_planted.sum(), 1 / in_planted.sum())])
-    hunk_map, hunk_calibration = fit_platt(s, y, repo, weight / weight.mean())
-    log(hunk_map, hunk_calibration)
-
-    notes = {
-        "data": "Platt maps fitted on agent/dev (repositories that no weight was trained on); hunks: agents' hunks of known label and planted defects, half the weight each",
-        "patch": {"n": len(dev), **patch_calibration},
-        "hunk": {"n_agent": len(known), "n_planted": int(in_planted.sum()), **hunk_calibration},
-        "after_cross_fitted": "maps fitted on four fifths of the repositories, applied to the rest",
-    }
-    report = {
-        "calibration": {"id": f"{CONFIG['name']}-{CONFIG['version']}-dev", "patch": patch_map, "hunk": hunk_map, "notes": notes},
-        "choices": {"patch": model.choices, "hunk": hunk_model.choices},
-        "hunks_dev": hunk_reports,
-    }
-    work = path("DIFFIDENCE_WORK")
-    np.savez(work / "fit.npz", **model.tensors(), **hunk_model.tensors())
-    (work / "fit.json").write_text(json.dumps(report, indent=2))
-    (work / "predictions.json").write_text(json.dumps(predictions))
-
-
-if __name__ == "__main__":
-    main()

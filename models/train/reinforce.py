@@ -14,7 +14,7 @@ import numpy as np
 from common import path
 from evaluate import auc, groups, per_task, sigmoid
 from fit import folds, pairs, platt, task_weights
-from snippet import load
+from rows import load
 from trees import average, boost, total
 
 SEEDS, STEPS, BATCH, RATE, EVERY = 10, 3000, 16, 0.02, 100

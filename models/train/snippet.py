@@ -1,73 +1,22 @@
 """The expert for snippets: one function put right outside of its repository, as benchmarks of program repair have it.
 
 `python snippet.py` fits the gate, which tells a snippet from a change to a repository by its metrics, and the trees
-that judge one, measures both on the dev split beside one dense set of trees for everything, and writes them into
-the bundle. It also puts the experts on one scale: whatever expert judged, the patch map of `calibration.json` yields
-the log-odds at its reference prior.
-
-Reads DIFFIDENCE_DATA; metrics are kept in DIFFIDENCE_WORK.
+that judge one, measures both on the dev split beside one dense set of trees for everything, and writes snippet.npz to
+DIFFIDENCE_WORK. `to_scale` puts the experts on one scale: whatever expert judged, the patch map of `calibration.json`
+yields the log-odds at its reference prior.
 """
 
-import json
-from dataclasses import dataclass
-
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
-import diff
-import features
-from common import BUNDLE, path, records
+from common import save
 from evaluate import auc, ece, groups, per_task
-from fit import folds, pairs, platt, task_weights
+from fit import folds, pairs, platt
+from rows import load, weights
 from trees import average, boost, sigmoid, total
 
 NO_PAIRS = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
 EXPERT = dict(num_leaves=16, min_data_in_leaf=100, learning_rate=0.05)
 GATE = dict(num_leaves=12, min_data_in_leaf=100, learning_rate=0.1, bagging_fraction=1.0)
-NOISY = "commits_jitdefects4j_buggy"  # labels that do not agree with the other commits'
-
-
-@dataclass
-class Rows:
-    """Patches, described by their metrics."""
-
-    x: np.ndarray
-    y: np.ndarray
-    task: np.ndarray
-    repo: np.ndarray
-    source: np.ndarray
-
-    def take(self, ix):
-        return Rows(self.x[ix], self.y[ix], self.task[ix], self.repo[ix], self.source[ix])
-
-    @property
-    def is_single(self):
-        """Whether a patch has one file with one hunk: only such a one can be a snippet."""
-        column = lambda name: self.x[:, features.METRICS.index(name)]
-        return (column("files") < np.log(2.5)) & (column("hunks") < np.log(2.5))
-
-
-def load(name):
-    """Metrics of all records of `agent/train` and the like."""
-    kept = path("DIFFIDENCE_WORK") / f"metrics-{name.replace('/', '-')}.npz"
-    if not kept.exists():
-        x, meta = [], []
-        for r in records(name):
-            if files := diff.parse(r["patch"]):
-                x.append(features.metrics(files, r.get("problem")))
-                meta.append({k: r.get(k) for k in ("label", "task", "repo", "source")})
-        np.savez(kept, x=np.array(x, np.float32), meta=json.dumps(meta))
-    z = np.load(kept)
-    meta = json.loads(str(z["meta"]))
-    column = lambda key: np.array([str(m[key]) for m in meta])
-    rows = Rows(z["x"].astype(float), np.array([float(m["label"]) for m in meta]), column("task"), column("repo"), column("source"))
-    return rows.take(rows.source != NOISY)
-
-
-def weights(rows):
-    """By task; by repository where every record is a task of its own."""
-    w = task_weights(rows.task if len(np.unique(rows.task)) < len(rows.task) * 0.9 else rows.repo)
-    return w / w.sum()
 
 
 def fit_gate(agents, commits, snippets):
@@ -124,6 +73,7 @@ def main():
         taken = rows.is_single & (total(gate, rows.x) > 0)
         print(f"the gate takes {taken.mean():.3f} of {name} for snippets")
     judge = fit_judge(snippets)
+    save("snippet.npz", **{f"trees.{kind}.{part}": v for kind, t in (("gate", gate), ("snippet", judge)) for part, v in t.items()})
     z = total(judge, dev["function"].x)
     measure("snippets, their own trees", dev["function"], z)
     for source in np.unique(dev["function"].source):
@@ -133,12 +83,6 @@ def main():
     dense = fit_dense([agents, commits, snippets])
     for name, rows in dev.items():
         measure(f"{name}, one dense set of trees", rows, total(dense, rows.x))
-
-    heads = load_file(BUNDLE / "heads.safetensors")
-    heads |= {f"trees.{kind}.{part}": v for kind, t in (("gate", gate), ("snippet", judge)) for part, v in t.items()}
-    patch_map = json.loads((BUNDLE / "calibration.json").read_text())["patch"]
-    heads["fusion.snippet"] = np.array(to_scale(z, dev["function"].y, patch_map), np.float32)
-    save_file(heads, BUNDLE / "heads.safetensors")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluate import auc, calibration, ece, per_task, groups
-from fit import folds, logistic, number_in, pairs, platt
+from fit import folds, logistic, pairs, platt
 
 
 def test_auc_counts_ties_half():
@@ -57,7 +57,3 @@ def test_platt_recovers_the_map():
     s = rng.normal(size=20000)
     y = (rng.random(20000) < 1 / (1 + np.exp(-(2 * s - 1)))).astype(float)
     assert platt(s, y) == pytest.approx((2, -1), abs=0.1)
-
-
-def test_number_in():
-    assert number_in(np.array([0, 0, 1, 2, 2, 2])).tolist() == [0, 1, 0, 0, 1, 2]
