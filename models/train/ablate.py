@@ -32,7 +32,7 @@ from evaluate import auc, ece, groups, per_task, sigmoid
 from fit import BothBranch, Data, MetricsBranch, TextBranch, TrunkBranch, cross_fitted, fit_branch, logistic, pairs, patch_goal, stack
 from plant import plant_many
 from render import render
-from snippet import NOISY, weights
+from rows import NOISY, weights
 from trees import boost, total
 from trunk import Trunk, pool
 

@@ -117,7 +117,8 @@ def main():
     log(patch_map, report)
     tensors = heads(stages)
     of_hunks(tensors)
-    save("fusion.npz", **tensors, **weights, **{"fusion.hunk": np.array(OTHERS), "fusion.hunk_same_size": np.array(SAME_SIZE)})
+    of_hunk = {"": OTHERS, "_same_size": SAME_SIZE, "_only": [1.0, 0.0]}  # the last until `calibrate.py` has both maps
+    save("fusion.npz", **tensors, **weights, **{f"fusion.hunk{which}": np.array(w) for which, w in of_hunk.items()})
     calibration = {
         "schema": 1,
         "default_prior": CONFIG["calibration"]["default_prior"],
