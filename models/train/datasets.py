@@ -125,7 +125,7 @@ def both_ways(r, file, hunk, **more):
         yield record(r, files, problem=None, label=None, hunk_labels=[label], **more)
 
 
-def damaged_commits(first=0, last=12000):
+def damaged_commits(first, last):
     """Commits, in turn over the repositories, with a defect planted in about every third hunk that can have one."""
     rng = np.random.default_rng(5)
     rs = [r for r in records("commits/train") if len(r["patch"]) < 9000]
@@ -141,9 +141,9 @@ def damaged_commits(first=0, last=12000):
 
 
 def small_damaged_commits(most=6000):
-    """Those of 2 to 10 hunks."""
+    """The first of them that have 2 to 10 hunks."""
     taken = 0
-    for r in damaged_commits():
+    for r in damaged_commits(0, 12000):
         if 2 <= len(r["hunk_labels"]) <= 10 and taken < most:
             taken += 1
             yield r

@@ -1,12 +1,11 @@
 """Fits the line branch: planted defects against the other hunks of their patch, reversed fixes against the fixes.
 
-`python fit_lines.py` keeps the line features in DIFFIDENCE_WORK/lines-{damaged,fixes}.npz and writes lines.npz:
+`python fit_lines.py` keeps the line features in DIFFIDENCE_WORK/lines-{damaged,rest,fixes}.npz and writes lines.npz:
 the weights, and `half.0` and `half.1`, each fitted without the repositories that are dealt to it. What is fitted on the
 numbers of training hunks later takes those from the half that has not seen them.
 """
 
 from array import array
-from itertools import chain
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,11 +18,12 @@ from features import BUCKETS
 from fit import folds, log
 from lines import found
 
-L2, PAIR_SHARE, ROUNDS, FEWEST = 3e-5, 0.5, 80, 4
-WEIGHT = {"damaged": 1.0, "fixes": 0.5}
+L2, PAIR_SHARE, ROUNDS, FEWEST = 1e-5, 0.5, 100, 4
+# name: (records, how many of them belong together, weight)
 SOURCES = {
-    "damaged": (lambda: chain(datasets.damaged_commits(), datasets.damaged_commits(12000, None)), 1),
-    "fixes": (lambda: datasets.hunks_of_fixes("train", False, 6), 2),
+    "damaged": (lambda: datasets.damaged_commits(0, 12000), 1, 1.0),
+    "rest": (lambda: datasets.damaged_commits(12000, None), 1, 1.0),
+    "fixes": (lambda: datasets.hunks_of_fixes("train", False, 6), 2, 0.5),
 }
 
 
@@ -66,7 +66,7 @@ class Part:
     def __init__(self, name):
         file = f"lines-{name}.npz"
         if not (path("DIFFIDENCE_WORK") / file).exists():
-            source, together = SOURCES[name]
+            source, together, _ = SOURCES[name]
             save(file, **extract(some(source(), together)))
         z = np.load(path("DIFFIDENCE_WORK") / file)
         each = np.diff(z["ends"])
@@ -129,9 +129,10 @@ def fit(parts, masks):
 
 def main():
     parts = {name: Part(name) for name in SOURCES}
-    weighed = [(part, WEIGHT[name]) for name, part in parts.items()]
-    names, of_hunk = np.unique(parts["damaged"].repo, return_index=True)
-    half_of = dict(zip(names, folds(parts["damaged"].repo)[of_hunk] % 2))
+    weighed = [(part, SOURCES[name][2]) for name, part in parts.items()]
+    repo = np.concatenate([parts["damaged"].repo, parts["rest"].repo])
+    names, first = np.unique(repo, return_index=True)
+    half_of = dict(zip(names, folds(repo)[first] % 2))
     out = {"lines.hunk.weight": fit(weighed, [np.ones(len(p.bad)) for p in parts.values()])}
     for k in (0, 1):
         unseen = lambda repo: np.array([half_of.get(r, 0) != k for r in repo], float)

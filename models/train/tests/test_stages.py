@@ -46,7 +46,7 @@ def test_log_sum_exp_of_the_lines_of_each_hunk():
 def test_lines_with_the_mark_of_damage_score_high(tmp_path, monkeypatch):
     monkeypatch.setenv("DIFFIDENCE_WORK", str(tmp_path))
     bad, good = "--- a/m\n+++ b/m\n@@ -1 +1 @@\n-x\n+bad\n@@ -9 +9 @@\n-x\n+good\n", [0, 1]
-    monkeypatch.setitem(fit_lines.SOURCES, "damaged", (lambda: [dict(files=parse(bad), hunk_labels=good, repo="r")] * 4, 1))
+    monkeypatch.setitem(fit_lines.SOURCES, "damaged", (lambda: [dict(files=parse(bad), hunk_labels=good, repo="r")] * 4, 1, 1.0))
     part = fit_lines.Part("damaged")
     weight = fit_lines.fit([(part, 1.0)], [np.ones(len(part.bad))])
     score = fit_lines.log_sum_exp(part.x @ weight, part.hunk, len(part.bad))[0]
