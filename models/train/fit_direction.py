@@ -92,7 +92,8 @@ def main():
         w = fit(fixed[rest], weight[rest])
         for name, hunks, ix in (("directed", directed, of_directed == k), ("damaged", damaged, of_damaged == k)):
             held_out[name][ix] = hunks.change[ix] @ w
-    right = held_out["directed"][0::2][weight == 1] > 0
+    of_fixes = held_out["directed"][0::2][weight == 1]
+    right = (of_fixes > 0) + 0.5 * (of_fixes == 0)
     log(f"fixes before their reverses, out of fold: {right.mean():.3f} of {len(right)}")
     save("direction.npz", **{"direction.hunk.weight": fit(fixed, weight)}, **held_out)
 

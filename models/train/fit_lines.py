@@ -18,12 +18,12 @@ from features import BUCKETS
 from fit import folds, log
 from lines import found
 
-L2, PAIR_SHARE, ROUNDS, FEWEST = 1e-5, 0.5, 100, 4
+L2, PAIR_SHARE, ROUNDS, FEWEST = 3e-6, 0.5, 108, 4
 # name: (records, how many of them belong together, weight)
 SOURCES = {
     "damaged": (lambda: datasets.damaged_commits(0, 12000), 1, 1.0),
     "rest": (lambda: datasets.damaged_commits(12000, None), 1, 1.0),
-    "fixes": (lambda: datasets.hunks_of_fixes("train", False, 6), 2, 0.5),
+    "fixes": (lambda: datasets.hunks_of_fixes("train", False, 6), 2, 0.2),
 }
 
 
