@@ -255,7 +255,7 @@ fn write_averse_heads(path: &Path) {
                 values.fill(0.0);
                 values[1] = 1.0;
             }
-            "fusion.bare" => {
+            "fusion.bare" | "fusion.hunk_only" => {
                 values.fill(0.0);
                 values[0] = 1.0;
             }
