@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time and memory of a mixture of experts, beside a dense model with the same active parameters.
 
-    cargo build --release && cargo build --release --example probe_verifier
+    cargo build --release --bin diffidence --example probe_verifier
     pip install numpy gguf
     python3 benches/mixture.py [--layers 2] [--tokens 512] [--threads N]
 

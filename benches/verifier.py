@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Compares an imported GGUF verifier with llama.cpp: next tokens, margins and speed of reading.
 
-    cargo build --release && cargo build --release --example probe_verifier
+    cargo build --release --bin diffidence --example probe_verifier
     pip install xllamacpp                     # llama.cpp, built for this kind of machine
     target/release/diffidence model import model.gguf --out /path/to/bundle
-    python3 benches/verifier.py model.gguf /path/to/bundle [--threads N] [--speed 512,4096]
+    python3 benches/verifier.py model.gguf /path/to/bundle [--threads N] [--speed 512,4096] [--profile]
 
 For each of 20 prompts, made of files of this repository, both programs tokenize the same text, and
 their most likely next token and the difference of the logits of YES and NO are compared. Then both
 read prompts of the same tokens, in turn, and the best of the rounds counts for each: by the clock, and
-by the processor time of all threads, which other work on the machine hardly changes.
+by the processor time of all threads, which other work on the machine hardly changes. With `--profile`
+the time of each kind of step is told, too, on one thread. `benches/requantise.py` makes the same model
+in Q8_0.
 """
 
 import argparse
@@ -33,8 +35,8 @@ TOKENS = 50_000
 class Ours:
     """The example probe_verifier, running."""
 
-    def __init__(self, bundle, threads, probe):
-        command = [probe, bundle, str(threads)]
+    def __init__(self, bundle, threads, probe, *more):
+        command = [probe, bundle, str(threads), *more]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
@@ -110,10 +112,14 @@ def processor(process=None):
     return sum(int(field) for field in fields[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
+def tokens(length):
+    """Neither program remembers a prompt; which tokens it has hardly matters."""
+    return [(7 * i * i + 3 * i + 1) % 20_000 + 100 for i in range(length)]
+
+
 def speed(ours, theirs, lengths, rounds):
     for length in lengths:
-        # Neither program remembers a prompt; the tokens hardly matter.
-        ids = [(7 * i * i + 3 * i + 1) % 20_000 + 100 for i in range(length)]
+        ids = tokens(length)
         clock, work = [[], []], [[], []]
         for _ in range(rounds):
             begun = processor(ours.process)
@@ -134,6 +140,15 @@ def speed(ours, theirs, lengths, rounds):
         print(f"memory {resident / 1e6:.0f} MB, at its peak {peak / 1e6:.0f} MB", flush=True)
 
 
+def profile(ours, lengths):
+    for length in lengths:
+        answer = ours.ask(ids=tokens(length))
+        steps = answer["profile"]
+        steps["the rest"] = answer["seconds"] - sum(steps.values())
+        for name, seconds in sorted(steps.items(), key=lambda step: -step[1]):
+            print(f"{length} tokens, {name}: {seconds / answer['seconds']:.1%}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
@@ -142,6 +157,7 @@ def main():
     parser.add_argument("--speed", default="512,4096")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--skip-comparison", action="store_true")
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--probe", default=TARGET / "release/examples/probe_verifier")
     arguments = parser.parse_args()
     answers = json.loads((arguments.bundle / "bundle.json").read_text())["answers"]
@@ -151,6 +167,8 @@ def main():
     if not arguments.skip_comparison:
         compare(ours, theirs, [answers[side]["id"] for side in ("yes", "no")])
     speed(ours, theirs, lengths, arguments.rounds)
+    if arguments.profile:
+        profile(Ours(arguments.bundle, 1, arguments.probe, "profile"), lengths)
 
 
 if __name__ == "__main__":

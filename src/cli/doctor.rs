@@ -194,9 +194,10 @@ fn cpu() -> Value {
     let (has, lacks): (Vec<_>, Vec<_>) = features.into_iter().partition(|(_, present)| *present);
     let names = |of: Vec<(&'static str, bool)>| of.into_iter().map(|(name, _)| name);
     let has: Vec<&str> = names(has).collect();
-    // As the crate gemm decides, through which candle computes; its kernels for AVX-512 are not
-    // built in.
-    let kernel = ["fma", "neon"].into_iter().find(|name| has.contains(name));
+    // As the crate gemm decides, through which candle computes.
+    let kernel = ["avx512f", "fma", "neon"]
+        .into_iter()
+        .find(|name| has.contains(name));
     json!({
         "kernel": format!("f32 matrix products of gemm, {}", kernel.unwrap_or("scalar")),
         "has": has,

@@ -1,11 +1,11 @@
 //! Where each tensor of a model lies in its files, and the step from bytes to tensors.
 //!
-//! Invariant: a tensor is read only within the range that was checked when its file was opened,
-//! a panel at a time; so loading takes about as much memory as the model. Names are those of
+//! Invariant: a tensor is read only within the range that was checked when its file was opened, to
+//! where it stays; so loading takes about as much memory as the model. Names are those of
 //! Hugging Face, whatever the file calls them.
 
 use super::super::blocks;
-use super::matrix::{Linear, Matrix, panel_outputs};
+use super::matrix::{Linear, Matrix};
 use candle_core::Tensor;
 use candle_core::quantized::GgmlDType;
 use std::collections::{HashMap, HashSet};
@@ -78,18 +78,8 @@ impl Catalogue {
         columns: usize,
     ) -> Result<Matrix, Problem> {
         let tensor = self.take(name, &[rows, columns])?;
-        let fault = |error: candle_core::Error| format!("tensor `{name}`: {error}");
-        if tensor.dtype == GgmlDType::F32 {
-            let plain = tensor.dequantized(name, 0, rows)?;
-            return plain.t().map(Matrix::Plain).map_err(fault);
-        }
-        let outputs = panel_outputs(columns);
-        let panels = (0..rows).step_by(outputs).map(|row| {
-            let count = outputs.min(rows - row);
-            let bytes = tensor.rows(name, row, count)?;
-            blocks::stored(&bytes, tensor.dtype, &[count, columns]).map_err(fault)
-        });
-        Ok(Matrix::Stored(panels.collect::<Result<_, _>>()?))
+        let bytes = tensor.rows(name, 0, rows)?;
+        Ok(Matrix::new(bytes, tensor.dtype, rows, columns))
     }
 
     /// The matrix `name.weight`, with `name.bias` if there is one.

@@ -3,13 +3,14 @@
 //! Invariant: what is read in chunks or with a shared beginning gives the same as in one go, up to
 //! rounding. Attention works block by block, so memory grows with the length of the prompt and not
 //! with its square. Only the last hidden state is turned into logits, and only for the tokens asked
-//! for. Architectures: Touvron et al. (2023), "LLaMA"; Yang et al. (2025), "Qwen3".
+//! for. Each kind of step has a span, for those who ask where the time goes. Architectures: Touvron et al. (2023), "LLaMA"; Yang et al. (2025), "Qwen3".
 
 use super::super::ops;
 use super::super::reward::{ModelError, Run};
 use super::super::trunk::attend;
 use super::catalogue::{Catalogue, Table};
 use super::config::Shape;
+use super::lanes::Lanes;
 use super::matrix::Linear;
 use super::memory::Memory;
 use super::mixture::{Gated, Mixture};
@@ -17,6 +18,7 @@ use super::rope::{Rope, Turn};
 use candle_core::Tensor;
 use candle_nn::ops::rms_norm;
 use rayon::prelude::*;
+use tracing::trace_span;
 
 /// Tokens that go through all blocks at once.
 const CHUNK: usize = 512;
@@ -172,12 +174,15 @@ impl Block {
         layer: usize,
         shape: &Shape,
     ) -> candle_core::Result<Tensor> {
-        let input = rms_norm(states, &self.attention_norm, shape.eps)?;
+        let norm = |states: &Tensor, norm: &Tensor| {
+            trace_span!("norms").in_scope(|| rms_norm(states, norm, shape.eps))
+        };
+        let input = norm(states, &self.attention_norm)?;
         let attended = self.attention(&input, turn, memory, layer, shape)?;
         ops::add(&attended, states)?;
-        let input = rms_norm(&attended, &self.mlp_norm, shape.eps)?;
+        let input = norm(&attended, &self.mlp_norm)?;
         let output = match &self.mlp {
-            Mlp::Dense(gated) => gated.forward(&input)?,
+            Mlp::Dense(gated) => gated.forward(&Lanes::of(&input, None)?)?.rows()?,
             Mlp::Mixture(mixture) => mixture.forward(&input)?,
         };
         ops::add(&output, &attended)?;
@@ -194,39 +199,53 @@ impl Block {
     ) -> candle_core::Result<Tensor> {
         let tokens = input.dim(0)?;
         let width = shape.head_width;
+        let lanes = Lanes::of(input, None)?;
+        // What is no longer needed is dropped at once: each of these is as large as all states.
         let split = |linear: &Linear, heads: usize, norm: Option<&Tensor>| {
-            let rows = linear.forward(input)?.reshape((tokens, heads, width))?;
-            let rows = match norm {
-                None => rows,
-                Some(norm) => rms_norm(&rows, norm, shape.eps)?,
-            };
+            let product = trace_span!("query, key, value").in_scope(|| linear.forward(&lanes));
+            let mut rows = product?.reshape((tokens, heads, width))?;
+            if let Some(norm) = norm {
+                rows = trace_span!("norms").in_scope(|| rms_norm(&rows, norm, shape.eps))?;
+            }
             rows.transpose(0, 1)?.contiguous()
         };
         let norms = self.head_norms.as_ref();
-        let query = split(&self.query, shape.heads, norms.map(|norms| &norms.0))?;
-        let query = turn.apply(&query)?;
         let key = split(&self.key, shape.kv_heads, norms.map(|norms| &norms.1))?;
         memory.put(
             layer,
             &turn.apply(&key)?,
             &split(&self.value, shape.kv_heads, None)?,
         )?;
-        let (keys, values) = memory.layer(layer);
-        let mut mixed = Vec::new();
-        let mut start = 0;
-        while start < tokens {
-            let position = memory.length() + start;
-            let affordable = SCORES / (shape.heads * (position + QUERIES));
-            let length = affordable.clamp(1, QUERIES).min(tokens - start);
-            let query = query.narrow(1, start, length)?;
-            let keys = keys.narrow(1, 0, position + length)?;
-            let values = values.narrow(1, 0, position + length)?;
-            mixed.push(attend(&query, &keys, &values, position)?);
-            start += length;
-        }
-        let mixed = Tensor::cat(&mixed, 1)?
-            .transpose(0, 1)?
-            .reshape((tokens, shape.heads * width))?;
-        self.output.forward(&mixed)
+        let query = split(&self.query, shape.heads, norms.map(|norms| &norms.0));
+        drop(lanes);
+        let mixed = mix(turn.apply(&query?)?, memory, layer)?;
+        trace_span!("output").in_scope(|| self.output.forward(&Lanes::of(&mixed, None)?))
     }
+}
+
+/// What each of the next tokens takes from all up to it: from queries (heads, tokens, width), rows of
+/// all heads.
+fn mix(query: Tensor, memory: &Memory, layer: usize) -> candle_core::Result<Tensor> {
+    let _step = trace_span!("attention").entered();
+    let (heads, tokens, width) = query.dims3()?;
+    let (keys, values) = memory.layer(layer);
+    let mut mixed = Vec::new();
+    let mut start = 0;
+    while start < tokens {
+        let position = memory.length() + start;
+        let affordable = SCORES / (heads * (position + QUERIES));
+        let length = affordable.clamp(1, QUERIES).min(tokens - start);
+        let query = query.narrow(1, start, length)?;
+        let keys = keys.narrow(1, 0, position + length)?;
+        let values = values.narrow(1, 0, position + length)?;
+        let heads_first = attend(&query, &keys, &values, position)?;
+        mixed.push(
+            heads_first
+                .transpose(0, 1)?
+                .reshape((length, heads * width))?,
+        );
+        start += length;
+    }
+    drop(query);
+    Tensor::cat(&mixed, 0)
 }

@@ -1,12 +1,15 @@
 //! A mixture of experts in place of the dense layer of a block (Shazeer et al. 2017; Qwen3).
 //!
-//! Invariant: only experts that a token was sent to are computed, each once for all its tokens.
+//! Invariant: only experts that a token was sent to are computed, each once for all its tokens, and
+//! of their answers only those of a few are kept at the same time.
 
 use super::super::ops;
 use super::config::Experts;
+use super::lanes::Lanes;
 use super::matrix::Matrix;
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
+use tracing::trace_span;
 
 /// A gated layer: `down(silu(gate(x)) * up(x))`.
 pub(super) struct Gated {
@@ -16,10 +19,12 @@ pub(super) struct Gated {
 }
 
 impl Gated {
-    pub(super) fn forward(&self, rows: &Tensor) -> Result<Tensor> {
-        let gated = self.gate.times(rows)?;
-        ops::gate(&gated, &self.up.times(rows)?)?;
-        self.down.times(&gated)
+    pub(super) fn forward(&self, rows: &Lanes) -> Result<Lanes> {
+        let mut gated = trace_span!("gate").in_scope(|| self.gate.times(rows))?;
+        let up = trace_span!("up").in_scope(|| self.up.times(rows))?;
+        let step = || ops::gate_values(gated.values_mut(), up.values());
+        trace_span!("activation").in_scope(step);
+        trace_span!("down").in_scope(|| self.down.times(&gated))
     }
 }
 
@@ -50,29 +55,27 @@ impl Mixture {
 
     pub(super) fn forward(&self, rows: &Tensor) -> Result<Tensor> {
         let (tokens, hidden) = rows.dims2()?;
-        let votes: Vec<Vec<f32>> = self.router.times(rows)?.to_vec2()?;
-        let routed = self.route(&votes);
-        let answers: Vec<Vec<f32>> = self
+        let votes = self.router.times(&Lanes::of(rows, None)?)?.rows()?;
+        let routed = self.route(&votes.to_vec2()?);
+        let asked: Vec<_> = self
             .experts
-            .par_iter()
+            .iter()
             .zip(&routed)
-            .map(|(expert, sent)| {
-                if sent.is_empty() {
-                    return Ok(Vec::new());
-                }
-                let indices: Vec<u32> = sent.iter().map(|sent| sent.token).collect();
-                let indices = Tensor::new(indices, &Device::Cpu)?;
-                let answers = expert.forward(&rows.index_select(&indices, 0)?)?;
-                answers.flatten_all()?.to_vec1()
-            })
-            .collect::<Result<_>>()?;
+            .filter(|(_, sent)| !sent.is_empty())
+            .collect();
         let mut sums = vec![0.0_f32; tokens * hidden];
-        for (sent, answers) in routed.iter().zip(answers) {
-            for (sent, answer) in sent.iter().zip(answers.chunks_exact(hidden)) {
-                let row = sent.token as usize * hidden;
-                for (sum, value) in sums[row..row + hidden].iter_mut().zip(answer) {
-                    *sum += sent.weight * value;
-                }
+        for asked in asked.chunks(2 * rayon::current_num_threads()) {
+            let answers: Vec<Lanes> = asked
+                .par_iter()
+                .map(|(expert, sent)| {
+                    let tokens: Vec<u32> = sent.iter().map(|sent| sent.token).collect();
+                    expert.forward(&Lanes::of(rows, Some(&tokens))?)
+                })
+                .collect::<Result<_>>()?;
+            for ((_, sent), answers) in asked.iter().zip(answers) {
+                answers.add_to(&mut sums, |row| {
+                    (sent[row].token as usize, sent[row].weight)
+                });
             }
         }
         Tensor::from_vec(sums, (tokens, hidden), &Device::Cpu)

@@ -11,6 +11,7 @@ mod decoder;
 mod gguf;
 mod import;
 mod judge;
+mod lanes;
 mod manifest;
 mod matrix;
 mod memory;
@@ -18,6 +19,7 @@ mod mixture;
 mod prompt;
 mod rope;
 mod safetensors;
+mod unpack;
 mod words;
 
 use catalogue::Catalogue;

@@ -84,6 +84,7 @@ impl Rope {
 impl Turn {
     /// Of heads (heads, tokens, width).
     pub(super) fn apply(&self, heads: &Tensor) -> Result<Tensor> {
+        let _step = tracing::trace_span!("rope").entered();
         let turn = if self.neighbours { rope_i } else { rope };
         turn(&heads.unsqueeze(0)?, &self.cos, &self.sin)?.squeeze(0)
     }
