@@ -561,6 +561,7 @@ await check('the bundled model, in pictures', async () => {
     await eventuallyTree((rows) => rows.length >= 5 && !matches(/scoring…/)(rows));
     await eventually('view', () => stage.texts(`${VIEW} .message`), matches(/^Against HEAD/));
     await eventually('gutter', () => gutter().count(), (n) => n > 0);
+    await eventually('squiggle', () => stage.page.locator('.squiggly-warning').count(), (n) => n > 0);
     await eventually('no progress', () => stage.texts('.notification-toast'), (all) => all.length === 0);
     await stage.picture(`review-${theme}`, { x: 0, y: 35, width: 1040, height: 420 });
     const line = stage.page.locator('.view-line', { hasText: 'return round' }).first();
