@@ -30,6 +30,7 @@ from common import BUNDLE, load_tokenizer, path, records
 from diff import reverse
 from evaluate import auc, ece, groups, per_task, sigmoid
 from fit import BothBranch, Data, MetricsBranch, TextBranch, TrunkBranch, cross_fitted, fit_branch, logistic, pairs, patch_goal, stack
+from fit_hunks import PLACE
 from plant import plant_many
 from render import render
 from rows import NOISY, weights
@@ -51,8 +52,6 @@ READ = {"agent/train": 1500, "agent/dev": 800}  # patches that the trunk reads: 
 CONTEXT, CHUNK = 512, 50
 
 PLANTED = 3000  # patches of commits with defects planted in them
-# Where a hunk is and what kind of file it is in does not change with its direction, but its line number shifts: it would tell.
-PLACE = ("files", "hunks", "added_files", "deleted_files", "test_files", "doc_files", "has_problem", "problem_tokens", "last_start", "folders", "depth")  # fmt: skip
 
 
 # ---- data ------------------------------------------------------------------------------------------------
