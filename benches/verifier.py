@@ -5,13 +5,16 @@
     pip install xllamacpp                     # llama.cpp, built for this kind of machine
     target/release/diffidence model import model.gguf --out /path/to/bundle
     python3 benches/verifier.py model.gguf /path/to/bundle [--threads N] [--speed 512,4096] [--profile]
+    python3 benches/requantise.py model.gguf model-f32.gguf F32
+    python3 benches/verifier.py model-f32.gguf /path/to/bundle --speed ''
 
 For each of 20 prompts, made of files of this repository, both programs tokenize the same text, and
 their most likely next token and the difference of the logits of YES and NO are compared. Then both
 read prompts of the same tokens, in turn, and the best of the rounds counts for each: by the clock, and
 by the processor time of all threads, which other work on the machine hardly changes. With `--profile`
-the time of each kind of step is told, too, on one thread. `benches/requantise.py` makes the same model
-in Q8_0.
+the time of each kind of step is told, too, on one thread. llama.cpp rounds what it multiplies with blocks
+to 8 bits; with the same numbers written out in f32 it does not, and what is left of the differences is
+other than that.
 """
 
 import argparse

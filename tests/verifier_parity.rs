@@ -5,9 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use candle_core::Device;
 use diffidence::change::Patch;
 use diffidence::model::verifier::{Import, Imported, Template, TemplateChoice, import};
-use diffidence::model::{ModelError, RewardModel, Run, Threads, TokensRead};
+use diffidence::model::{Hardware, ModelError, RewardModel, Run, Threads, TokensRead};
 use serde_json::Value;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,12 @@ const PATCH: &[u8] = b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-one\n+two\n";
 const VOCABULARY: usize = 272;
 /// Also of blocks of few bits: what is compared with are the numbers that they stand for.
 const TOLERANCE: f64 = 1e-4;
+/// For the pass for graphics processors, where candle's operations round what is multiplied to the
+/// 16 bits of the weights, ...
+const HALVES: f64 = 0.15;
+/// ... or to 8 bits, which llama.cpp does, too. Logits are up to 6, and another random model's are as
+/// far away as that.
+const BLOCKS: f64 = 0.35;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/verifiers")
@@ -68,16 +75,27 @@ fn prompt(length: usize) -> Vec<u32> {
         .collect()
 }
 
-fn check(name: &str) {
-    let text = std::fs::read_to_string(fixtures().join("expected.json")).unwrap();
-    let expected: Value = serde_json::from_str(&text).unwrap();
+/// Both passes: the processor's, and that for graphics processors on the processor, within
+/// `tolerance`.
+fn check(name: &str, tolerance: f64) {
     let home = tempfile::tempdir().unwrap();
     let imported = imported(name, home.path());
+    check_on(threads().into(), TOLERANCE, name, &imported);
+    let hardware = Hardware {
+        threads: threads(),
+        accelerator: Some(Device::Cpu),
+    };
+    check_on(hardware, tolerance, name, &imported);
+}
+
+fn check_on(hardware: Hardware, tolerance: f64, name: &str, imported: &Imported) {
+    let text = std::fs::read_to_string(fixtures().join("expected.json")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
     if let Some(answers) = &imported.answers {
         let tokens = answers.clone().map(|(_, id)| id);
         assert_eq!(serde_json::json!(tokens), expected["answers"]);
     }
-    let model = imported.bundle.verifier(threads()).unwrap();
+    let model = imported.bundle.verifier(hardware).unwrap();
     let cases = expected["models"][name].as_array().unwrap();
     assert!(cases.iter().any(|case| case["length"].as_u64() > Some(512)));
     for case in cases {
@@ -88,7 +106,7 @@ fn check(name: &str) {
         for (got, expected) in got.iter().zip(logits) {
             let difference = f64::from(*got) - expected.as_f64().unwrap();
             assert!(
-                difference.abs() < TOLERANCE,
+                difference.abs() < tolerance,
                 "{name}, {length} tokens: {got} instead of {expected}"
             );
         }
@@ -97,82 +115,82 @@ fn check(name: &str) {
 
 #[test]
 fn llama_with_tied_embeddings_and_stretched_rotations() {
-    check("llama");
+    check("llama", HALVES);
 }
 
 #[test]
 fn llama_in_shards_with_biases_and_linear_scaling() {
-    check("llama-sharded");
+    check("llama-sharded", HALVES);
 }
 
 #[test]
 fn qwen2_with_biases() {
-    check("qwen2");
+    check("qwen2", TOLERANCE);
 }
 
 #[test]
 fn qwen3_with_normalised_heads() {
-    check("qwen3");
+    check("qwen3", HALVES);
 }
 
 #[test]
 fn qwen3_moe_with_normalised_experts() {
-    check("qwen3-moe");
+    check("qwen3-moe", HALVES);
 }
 
 #[test]
 fn qwen3_moe_with_a_dense_block_and_plain_experts() {
-    check("qwen3-moe-mixed");
+    check("qwen3-moe-mixed", HALVES);
 }
 
 #[test]
 fn gguf_llama_in_f32() {
-    check("llama-f32");
+    check("llama-f32", TOLERANCE);
 }
 
 #[test]
 fn gguf_llama_in_q8_0_with_tied_embeddings_and_stretched_rotations() {
-    check("llama-q8_0");
+    check("llama-q8_0", BLOCKS);
 }
 
 #[test]
 fn gguf_qwen2_in_q4_k_and_q6_k_with_yarn() {
-    check("qwen2-q4_k_m");
+    check("qwen2-q4_k_m", BLOCKS);
 }
 
 #[test]
 fn gguf_qwen2_in_q5_0_and_q8_0() {
-    check("qwen2-q5_0");
+    check("qwen2-q5_0", BLOCKS);
 }
 
 #[test]
 fn gguf_qwen3_in_q5_k_with_linear_scaling() {
-    check("qwen3-q5_k");
+    check("qwen3-q5_k", BLOCKS);
 }
 
 #[test]
 fn gguf_qwen3_in_f16() {
-    check("qwen3-f16");
+    check("qwen3-f16", HALVES);
 }
 
 #[test]
 fn gguf_qwen3_moe_in_q4_k_and_q6_k_with_normalised_experts() {
-    check("qwen3moe-q4_k_m");
+    check("qwen3moe-q4_k_m", BLOCKS);
 }
 
 #[test]
 fn gguf_qwen3_moe_in_q8_0_with_plain_experts() {
-    check("qwen3moe-q8_0");
+    check("qwen3moe-q8_0", BLOCKS);
 }
 
 #[test]
 fn a_head_with_one_score() {
-    check("qwen2-score");
+    check("qwen2-score", HALVES);
 }
 
 #[test]
 fn a_head_with_two_classes() {
-    check("llama-classes");
+    check("llama-classes", HALVES);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Invariant: nothing is left out because something else failed. What keeps `check` from running
 //! is a problem, with the words that `check` would use; the rest is told all the same.
 
-use super::model::{ModelArgs, calibration, cores};
+use super::model::{ModelArgs, calibration, cores, hardware};
 use super::models::{chosen, folder};
 use super::{Status, text};
 use crate::calibration::Logit;
@@ -13,7 +13,7 @@ use crate::change::{
 };
 use crate::config::{Config, FILE_NAME, repository_keys};
 use crate::model::locate::VARIABLE;
-use crate::model::{Bundle, ModelError, Run, Threads};
+use crate::model::{Bundle, ModelError, Run};
 use crate::scoring::Cache;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -137,7 +137,9 @@ fn model(args: &DoctorArgs, threads: usize, findings: &mut Findings) -> Value {
         section.insert("calibration".into(), json!(calibration.id));
         section.insert("prior".into(), json!(calibration.default_prior));
         let start = Instant::now();
-        let mut model = bundle.model(Threads::new(NonZeroUsize::new(threads))?)?;
+        let hardware = hardware(args.model.device, NonZeroUsize::new(threads))?;
+        section.insert("device".into(), json!(hardware.to_string()));
+        let mut model = bundle.model(hardware)?;
         let verified = "every file has the SHA-256 that bundle.json states";
         section.insert("verified".into(), json!(verified));
         section.insert("load_ms".into(), milliseconds(start));

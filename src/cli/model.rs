@@ -7,7 +7,7 @@ use super::records::Record;
 use super::score;
 use crate::calibration::{Calibration, LocalCalibrations, Probability};
 use crate::config::Config;
-use crate::model::{Bundle, Threads};
+use crate::model::{Bundle, DeviceChoice, Hardware, ModelError, Threads};
 use crate::review::Reviews;
 use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader, Opinion, Scope};
 use crate::server::ServerOptions;
@@ -26,12 +26,27 @@ pub(super) struct ModelArgs {
     /// Threads that the model may use [default: all cores, half of them in an editor]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
+    /// Where a verifier computes; the bundled model always computes on the processor
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) device: DeviceArg,
     /// Score what the model cannot judge, too; the number then means little
     #[arg(long)]
     pub(super) no_abstain: bool,
     /// Neither read nor write remembered scores
     #[arg(long)]
     pub(super) no_cache: bool,
+}
+
+/// Where a verifier computes.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(super) enum DeviceArg {
+    /// The first graphics processor that this build can use, else the processor
+    #[default]
+    Auto,
+    /// The processor
+    Cpu,
+    /// The first graphics processor, or an error
+    Gpu,
 }
 
 /// The flag of commands that print probabilities.
@@ -55,6 +70,22 @@ pub(super) struct EvalCommand {
 pub(super) fn probability(text: &str) -> Result<Probability, String> {
     let value: f64 = text.parse().map_err(|_| "expected a number such as 0.35")?;
     Probability::new(value).map_err(|error| error.to_string())
+}
+
+/// Where a model computes, by the flags.
+pub(super) fn hardware(
+    device: DeviceArg,
+    threads: Option<NonZeroUsize>,
+) -> Result<Hardware, ModelError> {
+    let choice = match device {
+        DeviceArg::Auto => DeviceChoice::Auto,
+        DeviceArg::Cpu => DeviceChoice::Cpu,
+        DeviceArg::Gpu => DeviceChoice::Gpu,
+    };
+    Ok(Hardware {
+        threads: Threads::new(threads)?,
+        accelerator: choice.accelerator()?,
+    })
 }
 
 /// The bundle that the flags or the configuration name, read but not loaded.
@@ -85,7 +116,8 @@ fn open(args: &ModelArgs, config: &Config, default_threads: usize) -> Result<Ope
         // If standard error is gone, so is whoever would read it.
         drop(writeln!(std::io::stderr(), "note: {notice}"));
     }
-    let loader: Loader = Box::new(move || bundle.model(Threads::new(threads)?));
+    let device = args.device;
+    let loader: Loader = Box::new(move || bundle.model(hardware(device, threads)?));
     let cache = match Cache::default_folder().filter(|_| !args.no_cache) {
         Some(folder) => Cache::in_folder(folder),
         None => Cache::in_memory(),

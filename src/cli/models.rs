@@ -5,11 +5,11 @@
 
 use super::Status;
 use super::doctor::sample;
-use super::model::cores;
+use super::model::{DeviceArg, cores, hardware};
 use super::remote::{RemoteArgs, add_remote};
 use crate::model::locate::VARIABLE;
 use crate::model::verifier::{Import, Imported, Template, TemplateChoice, import};
-use crate::model::{Bundle, ModelError, Run, Threads, locate};
+use crate::model::{Bundle, Hardware, ModelError, Run, locate};
 use crate::review::Reviews;
 use anyhow::{Context, Result, bail};
 use std::io::Write;
@@ -82,7 +82,7 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
         Action::List => list(out)?,
         Action::Verify { model } => {
             let bundle = Bundle::open(&named(model)?)?.verified_anew();
-            let mut model = bundle.model(threads()?)?;
+            let mut model = bundle.model(whole_machine()?)?;
             let logits = model.score(&sample(), None, &Run::default())?;
             writeln!(
                 out,
@@ -118,8 +118,8 @@ fn models() -> Result<PathBuf> {
     Ok(data.join("models"))
 }
 
-fn threads() -> Result<Threads> {
-    Ok(Threads::new(NonZeroUsize::new(cores()))?)
+fn whole_machine() -> Result<Hardware, ModelError> {
+    hardware(DeviceArg::Auto, NonZeroUsize::new(cores()))
 }
 
 /// The folder of a model that is called by its name or by its folder.
@@ -165,7 +165,7 @@ fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
         context: args.context,
         copy: args.copy,
     };
-    summary(&import(&wanted, &sample(), threads()?)?, out)
+    summary(&import(&wanted, &sample(), whole_machine()?)?, out)
 }
 
 /// The folder of a new model: a stated one, or one of its name in the user's data folder.

@@ -23,11 +23,16 @@ pub(super) fn size_in_bytes(dtype: GgmlDType, shape: &[usize]) -> std::result::R
         .ok_or_else(|| format!("field `shape` {shape:?} is absurdly large"))
 }
 
-/// A tensor as it is stored.
-pub(super) fn stored(bytes: &[u8], dtype: GgmlDType, shape: &[usize]) -> Result<QTensor> {
+/// A tensor as it is stored, on a device.
+pub(super) fn stored(
+    bytes: &[u8],
+    dtype: GgmlDType,
+    shape: &[usize],
+    device: &Device,
+) -> Result<QTensor> {
     let bytes = aligned(bytes);
     let data = Cow::Borrowed(bytes.as_slice());
-    QTensor::new(QStorage::from_data(data, &Device::Cpu, dtype)?, shape)
+    QTensor::new(QStorage::from_data(data, device, dtype)?, shape)
 }
 
 /// A tensor as f32.
@@ -36,7 +41,7 @@ pub(super) fn dequantized(bytes: &[u8], dtype: GgmlDType, shape: &[usize]) -> Re
         GgmlDType::F32 => Float::F32,
         GgmlDType::F16 => Float::F16,
         GgmlDType::BF16 => Float::Bf16,
-        _ => return stored(bytes, dtype, shape)?.dequantize(&Device::Cpu),
+        _ => return stored(bytes, dtype, shape, &Device::Cpu)?.dequantize(&Device::Cpu),
     };
     Tensor::from_vec(float.values(bytes), shape, &Device::Cpu)
 }

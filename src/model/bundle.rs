@@ -6,6 +6,7 @@
 //! weights in memory.
 
 use super::gguf::Gguf;
+use super::hardware::Hardware;
 use super::heads::HeadWeights;
 use super::manifest::{AnyManifest, FileEntry, Manifest, Refusal};
 use super::remote::{Destination, RemoteVerifier};
@@ -98,14 +99,14 @@ impl Bundle {
         &self.dir
     }
 
-    /// Reads and verifies all files and builds the model, computing on the given threads.
+    /// Reads and verifies all files and builds the model, computing on the given hardware.
     ///
     /// # Errors
     /// [`ModelError`] naming the file and field at fault, or what memory the model needs.
-    pub fn model(&self, threads: Threads) -> Result<Box<dyn RewardModel>, ModelError> {
+    pub fn model(&self, hardware: impl Into<Hardware>) -> Result<Box<dyn RewardModel>, ModelError> {
         Ok(match &self.manifest {
-            AnyManifest::TrunkHeads(_) => Box::new(self.load_on(threads)?),
-            AnyManifest::Verifier(_) => Box::new(self.verifier(threads)?),
+            AnyManifest::TrunkHeads(_) => Box::new(self.load_on(hardware.into().threads)?),
+            AnyManifest::Verifier(_) => Box::new(self.verifier(hardware)?),
             AnyManifest::Remote(manifest) => {
                 let files = self.files();
                 let identity = self.identity.clone();
@@ -127,12 +128,15 @@ impl Bundle {
     ///
     /// # Errors
     /// As for [`Bundle::model`].
-    pub fn verifier(&self, threads: Threads) -> Result<GenerativeVerifier, ModelError> {
+    pub fn verifier(
+        &self,
+        hardware: impl Into<Hardware>,
+    ) -> Result<GenerativeVerifier, ModelError> {
         let AnyManifest::Verifier(manifest) = &self.manifest else {
             return Err(self.other_kind("generative-verifier"));
         };
         let files = self.files();
-        GenerativeVerifier::load(self.identity.clone(), manifest, &files, threads)
+        GenerativeVerifier::load(self.identity.clone(), manifest, &files, hardware.into())
     }
 
     /// Like [`Bundle::model`] for a bundle that must be of kind `trunk-heads`, on the default

@@ -7,8 +7,8 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 use super::blocks;
-use candle_core::Tensor;
 use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
 use std::collections::HashMap;
 use std::io::Read;
 use std::ops::Range;
@@ -181,7 +181,8 @@ impl<'a> Gguf<'a> {
     /// A tensor as it is stored; for tables of which only some rows are used.
     pub(super) fn stored(&self, name: &str, shape: &[usize]) -> Result<QTensor, Problem> {
         let (bytes, dtype) = self.entry(name, shape)?;
-        blocks::stored(bytes, dtype, shape).map_err(|error| format!("tensor `{name}`: {error}"))
+        blocks::stored(bytes, dtype, shape, &Device::Cpu)
+            .map_err(|error| format!("tensor `{name}`: {error}"))
     }
 
     /// A tensor as f32.

@@ -10,6 +10,7 @@ mod edits;
 mod floats;
 mod fusion;
 mod gguf;
+pub mod hardware;
 mod hash;
 mod heads;
 mod lexical;
@@ -37,6 +38,7 @@ pub mod window;
 
 pub use bundle::Bundle;
 pub use fusion::{HunkBranches, PatchBranches};
+pub use hardware::{DeviceChoice, Hardware};
 pub use locate::locate;
 pub use metrics::METRICS;
 pub use render::LINE_CHARS;

@@ -30,14 +30,20 @@ pub(super) fn gate_values(gate: &mut [f32], up: &[f32]) {
 
 /// Softmax of `scale * scores` over the keys that each query may see. `scores` is (heads, queries,
 /// keys); the first query is at position `start` and sees the keys up to and with that position.
-pub(super) fn causal_softmax(scores: &Tensor, scale: f32, start: usize) -> Result<()> {
+pub(super) fn causal_softmax(scores: Tensor, scale: f32, start: usize) -> Result<Tensor> {
     let (_, queries, keys) = scores.dims3()?;
     scores.inplace_op1(&CausalSoftmax {
         scale,
         start,
         queries,
         keys,
-    })
+    })?;
+    Ok(scores)
+}
+
+/// Lets a step change the numbers of a tensor.
+pub(super) fn change(to: &Tensor, name: &'static str, step: impl Fn(&mut [f32])) -> Result<()> {
+    to.inplace_op1(&Change { name, step })
 }
 
 /// The exponential, to about the last bit. Beyond the largest and the smallest power that f32 holds
@@ -159,6 +165,22 @@ fn zip<T: Step>(to: &mut [f32], from: &[f32]) {
     to.par_chunks_mut(PIECE)
         .zip(from.par_chunks(PIECE))
         .for_each(|(to, from)| arch.dispatch(Piece(to, from, PhantomData::<T>)));
+}
+
+struct Change<F> {
+    name: &'static str,
+    step: F,
+}
+
+impl<F: Fn(&mut [f32])> InplaceOp1 for Change<F> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(&self, to: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        (self.step)(values(self.name, to, layout)?);
+        Ok(())
+    }
 }
 
 struct CausalSoftmax {
@@ -283,7 +305,7 @@ mod tests {
     fn a_long_row_sums_to_one() {
         let values: Vec<f32> = (0_u8..100).map(|i| f32::from(i % 7)).collect();
         let scores = tensor(&values, &[1, 1, 100]);
-        causal_softmax(&scores, 1.0, 99).unwrap();
+        let scores = causal_softmax(scores, 1.0, 99).unwrap();
         let got: Vec<f32> = scores.flatten_all().unwrap().to_vec1().unwrap();
         let sum: f32 = values.iter().map(|value| value.exp()).sum();
         for (got, value) in got.iter().zip(values) {
@@ -307,7 +329,7 @@ mod tests {
         let ln2 = std::f32::consts::LN_2;
         let head = [0.0, 0.0, 9.0, 2.0 * ln2, 0.0, 0.0];
         let scores = tensor(&[head, head].concat(), &[2, 2, 3]);
-        causal_softmax(&scores, 0.5, 1).unwrap();
+        let scores = causal_softmax(scores, 0.5, 1).unwrap();
         let expect = [0.5, 0.5, 0.0, 0.5, 0.25, 0.25];
         check(&scores, &[expect, expect].concat());
     }

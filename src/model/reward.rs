@@ -187,6 +187,9 @@ pub enum ModelError {
     /// The system refused to start a thread.
     #[error("cannot start the model's threads: {0}; lower the number of threads")]
     Threads(String),
+    /// There is no device of the kind that was asked for.
+    #[error("{0}")]
+    Device(String),
     /// The tokenizer failed on a text.
     #[error("the tokenizer failed: {0}")]
     Tokenizer(String),

@@ -170,7 +170,9 @@ impl Block {
             let query = query.narrow(1, start, length)?;
             let key = key.narrow(1, 0, start + length)?;
             let value = value.narrow(1, 0, start + length)?;
-            mixed.push(attend(&query, &key, &value, start)?);
+            mixed.push(attend(&query, &key, &value, |scores, scale| {
+                ops::causal_softmax(scores, scale, start)
+            })?);
         }
         Tensor::cat(&mixed, 1)?
             .transpose(0, 1)?
@@ -179,14 +181,15 @@ impl Block {
     }
 }
 
-/// Causal attention of a block of queries (heads, length, width), the first of them at position
-/// `start`, to all keys up to the last of them (key heads, start + length, width). Several query
-/// heads share a key head by stacking their rows, so nothing is copied for them.
+/// Attention of a block of queries (heads, length, width) to all keys up to that of the last of them
+/// (key heads, seen, width). `softmax` turns scores (heads, length, seen) and what they are to be
+/// scaled by into shares, and hides from each query what comes after it. Several query heads share
+/// a key head by stacking their rows, so nothing is copied for them.
 pub(super) fn attend(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
-    start: usize,
+    softmax: impl FnOnce(Tensor, f32) -> candle_core::Result<Tensor>,
 ) -> candle_core::Result<Tensor> {
     let (heads, length, width) = query.dims3()?;
     let (kv_heads, seen, _) = key.dims3()?;
@@ -198,8 +201,7 @@ pub(super) fn attend(
         .reshape((heads, length, seen))?;
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let scale = 1.0 / (width as f32).sqrt();
-    ops::causal_softmax(&scores, scale, start)?;
-    scores
+    softmax(scores, scale)?
         .reshape((kv_heads, heads / kv_heads * length, seen))?
         .matmul(value)?
         .reshape((heads, length, width))

@@ -5,7 +5,7 @@
 //! Hugging Face, whatever the file calls them.
 
 use super::super::blocks;
-use super::matrix::{Linear, Matrix};
+use super::matrix::Matrix;
 use candle_core::Tensor;
 use candle_core::quantized::GgmlDType;
 use std::collections::{HashMap, HashSet};
@@ -80,20 +80,6 @@ impl Catalogue {
         let tensor = self.take(name, &[rows, columns])?;
         let bytes = tensor.rows(name, 0, rows)?;
         Ok(Matrix::new(bytes, tensor.dtype, rows, columns))
-    }
-
-    /// The matrix `name.weight`, with `name.bias` if there is one.
-    pub(super) fn linear(
-        &self,
-        name: &str,
-        rows: usize,
-        columns: usize,
-    ) -> Result<Linear, Problem> {
-        let bias = format!("{name}.bias");
-        Ok(Linear {
-            matrix: self.matrix(&format!("{name}.weight"), rows, columns)?,
-            bias: self.vector_if_any(&bias, rows)?,
-        })
     }
 
     /// A vector as f32.

@@ -5,10 +5,10 @@
 //! the disk; only if asked to they are copied.
 
 use super::super::bundle::{Bundle, MANIFEST, digest, one_line, tokenizer_from};
+use super::super::hardware::Hardware;
 use super::super::manifest::FileEntry;
 use super::super::reward::{ModelError, PatchLogits, Run};
 use super::super::stamp::Stamp;
-use super::super::threads::Threads;
 use super::catalogue::Catalogue;
 use super::config::Shape;
 use super::judge::{gigabytes, needed};
@@ -126,7 +126,7 @@ struct Found {
 pub fn import(
     wanted: &Import<'_>,
     sample: &Patch,
-    threads: Threads,
+    hardware: impl Into<Hardware>,
 ) -> Result<Imported, ImportError> {
     if wanted.out.exists() {
         return Err(refused(
@@ -205,7 +205,7 @@ pub fn import(
     let manifest =
         serde_json::to_vec_pretty(&manifest).map_err(|error| refused(dir, error.to_string()))?;
     write(dir, MANIFEST, &manifest)?;
-    let mut model = Bundle::open(dir)?.model(threads)?;
+    let mut model = Bundle::open(dir)?.model(hardware)?;
     let sample = model.score(sample, None, &Run::default())?;
     let dir = staging.keep();
     fs::rename(&dir, wanted.out).map_err(|error| io(wanted.out, error))?;

@@ -5,17 +5,22 @@
 //! classifies in place of speaking answers with its classes.
 
 use super::super::bundle::{BundleFiles, one_line, tokenizer_from};
+use super::super::hardware::Hardware;
 use super::super::reward::{ModelError, ModelIdentity, PatchLogits, RewardModel, Run};
 use super::super::threads::Threads;
+use super::accelerator::Accelerator;
 use super::add_tensors;
 use super::catalogue::Catalogue;
 use super::config::Shape;
-use super::decoder::Decoder;
+use super::decoder::{Decoder, LanguageModel};
+use super::kernels::Kernels;
 use super::manifest::Manifest;
 use super::memory::Memory;
+use super::processor::Processor;
 use super::prompt::{Laid, Prompt, plain_from_now};
 use crate::calibration::Logit;
 use crate::change::Patch;
+use std::num::NonZeroUsize;
 use tokenizers::Tokenizer;
 
 /// Memory for one chunk of a prompt on its way through the model, in bytes.
@@ -27,7 +32,7 @@ const OUTPUTS: usize = 8_192;
 /// A loaded model of kind `generative-verifier`.
 pub struct GenerativeVerifier {
     identity: ModelIdentity,
-    decoder: Decoder,
+    decoder: Box<dyn LanguageModel>,
     tokenizer: Tokenizer,
     prompt: Prompt,
     /// Yes and no, as tokens or classes; or the only class, whose logit is the score.
@@ -42,7 +47,7 @@ impl GenerativeVerifier {
         identity: ModelIdentity,
         manifest: &Manifest,
         files: &BundleFiles<'_>,
-        threads: Threads,
+        hardware: Hardware,
     ) -> Result<Self, ModelError> {
         let (path, bytes) = files.small(&manifest.config)?;
         let shape = Shape::from_json(&bytes).map_err(|problem| files.invalid(&path, problem))?;
@@ -75,10 +80,9 @@ impl GenerativeVerifier {
             catalogue.bytes_in_memory(),
             shape.bytes_per_token(),
             manifest.context,
+            hardware.free_memory(),
         )?;
-        let decoder = threads
-            .run(|| Decoder::load(&catalogue, shape))
-            .map_err(|problem| ModelError::Weights(one_line(&problem)))?;
+        let (threads, decoder) = decoder(&catalogue, shape, hardware)?;
         Ok(Self {
             identity,
             decoder,
@@ -97,7 +101,7 @@ impl GenerativeVerifier {
     /// As for [`RewardModel::score`].
     pub fn answer(&self, ids: &[u32], run: &Run) -> Result<Vec<f32>, ModelError> {
         self.threads.run(|| {
-            let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
+            let mut memory = self.decoder.memory(ids.len())?;
             self.ask(ids, &mut memory, run)
         })
     }
@@ -109,7 +113,7 @@ impl GenerativeVerifier {
     /// As for [`RewardModel::score`].
     pub fn next(&self, ids: &[u32], run: &Run) -> Result<Vec<f32>, ModelError> {
         self.threads.run(|| {
-            let mut memory = Memory::new(self.decoder.shape(), ids.len())?;
+            let mut memory = self.decoder.memory(ids.len())?;
             let state = self.decoder.read(ids, &mut memory, run)?;
             let mut logits = Vec::new();
             let mut tokens = (0..self.decoder.outputs()).collect::<Vec<u32>>();
@@ -136,7 +140,7 @@ impl GenerativeVerifier {
 
     fn judge(&self, laid: &Laid, run: &Run) -> Result<Vec<Logit>, ModelError> {
         let longest = laid.questions.iter().map(Vec::len).max().unwrap_or(0);
-        let mut memory = Memory::new(self.decoder.shape(), laid.shared.len() + longest)?;
+        let mut memory = self.decoder.memory(laid.shared.len() + longest)?;
         run.expect(laid.tokens());
         self.decoder.read(&laid.shared, &mut memory, run)?;
         let answers = laid.questions.iter().map(|question| {
@@ -194,8 +198,35 @@ pub(super) fn needed(weights: u64, per_token: u64, context: usize) -> u64 {
     weights + per_token * context as u64 + WORKING
 }
 
-fn check_memory(weights: u64, per_token: u64, context: usize) -> Result<(), ModelError> {
-    let Some(free) = free_memory() else {
+/// Reads the weights to where the model computes, and the threads that its pass needs.
+fn decoder(
+    catalogue: &Catalogue,
+    shape: Shape,
+    hardware: Hardware,
+) -> Result<(Threads, Box<dyn LanguageModel>), ModelError> {
+    fn boxed<K: Kernels + 'static>(decoder: Decoder<K>) -> Box<dyn LanguageModel> {
+        Box::new(decoder)
+    }
+    // One thread is enough to feed a graphics processor, and asks for things in order.
+    let threads = match &hardware.accelerator {
+        None => hardware.threads,
+        Some(_) => Threads::new(NonZeroUsize::new(1))?,
+    };
+    let decoder = threads.run(|| match hardware.accelerator {
+        None => Decoder::load(Processor, catalogue, shape).map(boxed),
+        Some(device) => Decoder::load(Accelerator(device), catalogue, shape).map(boxed),
+    });
+    let decoder = decoder.map_err(|problem| ModelError::Weights(one_line(&problem)))?;
+    Ok((threads, decoder))
+}
+
+fn check_memory(
+    weights: u64,
+    per_token: u64,
+    context: usize,
+    free: Option<u64>,
+) -> Result<(), ModelError> {
+    let Some(free) = free else {
         return Ok(());
     };
     fits(weights, per_token, context, free).map_err(ModelError::TooLarge)
@@ -225,16 +256,6 @@ pub(super) fn gigabytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
     let value = bytes as f64 / 1e9;
     format!("{value:.1} GB")
-}
-
-/// Memory that programs may take without pushing out others, where the system tells it.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 #[cfg(test)]

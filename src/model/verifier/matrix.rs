@@ -9,8 +9,8 @@
 
 use super::lanes::Lanes;
 use super::unpack::{STRETCH, unpack};
+use candle_core::Result;
 use candle_core::quantized::GgmlDType;
-use candle_core::{Result, Tensor};
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 use rayon::prelude::*;
 use tracing::trace_span;
@@ -19,13 +19,7 @@ use tracing::trace_span;
 /// what they are multiplied with. A multiple of all heights of tiles.
 const OUTPUTS: usize = 24;
 
-/// A linear layer.
-pub(super) struct Linear {
-    pub(super) matrix: Matrix,
-    pub(super) bias: Option<Tensor>,
-}
-
-/// The weights of a linear layer: `outputs` rows of `inputs`.
+/// The weights of a layer: `outputs` rows of `inputs`.
 pub(super) struct Matrix {
     bytes: Vec<u8>,
     dtype: GgmlDType,
@@ -42,6 +36,11 @@ impl Matrix {
             inputs,
             outputs,
         }
+    }
+
+    /// Its bytes, their type, and the number of outputs and inputs.
+    pub(super) fn into_parts(self) -> (Vec<u8>, GgmlDType, [usize; 2]) {
+        (self.bytes, self.dtype, [self.outputs, self.inputs])
     }
 
     /// The product of rows with the matrix.
@@ -77,16 +76,6 @@ impl Matrix {
                 });
             });
         Ok(products)
-    }
-}
-
-impl Linear {
-    pub(super) fn forward(&self, rows: &Lanes) -> Result<Tensor> {
-        let product = self.matrix.times(rows)?.rows()?;
-        match &self.bias {
-            None => Ok(product),
-            Some(bias) => product.broadcast_add(bias),
-        }
     }
 }
 
@@ -171,7 +160,7 @@ fn tile<S: Simd, const WIDTH: usize, const HEIGHT: usize>(
 mod tests {
     use super::super::super::blocks;
     use super::*;
-    use candle_core::Device;
+    use candle_core::{Device, Tensor};
 
     #[test]
     fn products_are_those_of_candle() {

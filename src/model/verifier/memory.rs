@@ -14,11 +14,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Empty, with room for `capacity` tokens.
-    pub(super) fn new(shape: &Shape, capacity: usize) -> Result<Self> {
+    /// Empty, with room for `capacity` tokens on a device.
+    pub(super) fn new(shape: &Shape, capacity: usize, device: &Device) -> Result<Self> {
         let room = || {
             let room = (shape.kv_heads, capacity, shape.head_width);
-            Tensor::zeros(room, DType::F32, &Device::Cpu)
+            Tensor::zeros(room, DType::F32, device)
         };
         let layers = (0..shape.layers).map(|_| Ok((room()?, room()?)));
         Ok(Self {

@@ -3,48 +3,45 @@
 //! Invariant: only experts that a token was sent to are computed, each once for all its tokens, and
 //! of their answers only those of a few are kept at the same time.
 
-use super::super::ops;
 use super::config::Experts;
-use super::lanes::Lanes;
-use super::matrix::Matrix;
-use candle_core::{Device, Result, Tensor};
+use super::kernels::Kernels;
+use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 use tracing::trace_span;
 
 /// A gated layer: `down(silu(gate(x)) * up(x))`.
-pub(super) struct Gated {
-    pub(super) gate: Matrix,
-    pub(super) up: Matrix,
-    pub(super) down: Matrix,
+pub(super) struct Gated<K: Kernels> {
+    pub(super) gate: K::Matrix,
+    pub(super) up: K::Matrix,
+    pub(super) down: K::Matrix,
 }
 
-impl Gated {
-    pub(super) fn forward(&self, rows: &Lanes) -> Result<Lanes> {
-        let mut gated = trace_span!("gate").in_scope(|| self.gate.times(rows))?;
-        let up = trace_span!("up").in_scope(|| self.up.times(rows))?;
-        let step = || ops::gate_values(gated.values_mut(), up.values());
-        trace_span!("activation").in_scope(step);
-        trace_span!("down").in_scope(|| self.down.times(&gated))
+impl<K: Kernels> Gated<K> {
+    pub(super) fn forward(&self, kernels: &K, rows: &K::Rows) -> Result<K::Rows> {
+        let gate = trace_span!("gate").in_scope(|| kernels.times(rows, &self.gate))?;
+        let up = trace_span!("up").in_scope(|| kernels.times(rows, &self.up))?;
+        let gated = trace_span!("activation").in_scope(|| kernels.gate(gate, up))?;
+        trace_span!("down").in_scope(|| kernels.times(&gated, &self.down))
     }
 }
 
 /// Experts and the router that sends tokens to them.
-pub(super) struct Mixture {
-    pub(super) router: Matrix,
-    pub(super) experts: Vec<Gated>,
-    pub(super) active: usize,
-    pub(super) normalised: bool,
+pub(super) struct Mixture<K: Kernels> {
+    router: K::Matrix,
+    experts: Vec<Gated<K>>,
+    active: usize,
+    normalised: bool,
 }
 
 /// A token that was sent to an expert, and what the expert's answer counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Sent {
-    token: u32,
-    weight: f32,
+pub(super) struct Sent {
+    pub(super) token: u32,
+    pub(super) weight: f32,
 }
 
-impl Mixture {
-    pub(super) fn new(router: Matrix, experts: Vec<Gated>, shape: &Experts) -> Self {
+impl<K: Kernels> Mixture<K> {
+    pub(super) fn new(router: K::Matrix, experts: Vec<Gated<K>>, shape: &Experts) -> Self {
         Self {
             router,
             experts,
@@ -53,9 +50,9 @@ impl Mixture {
         }
     }
 
-    pub(super) fn forward(&self, rows: &Tensor) -> Result<Tensor> {
-        let (tokens, hidden) = rows.dims2()?;
-        let votes = self.router.times(&Lanes::of(rows, None)?)?.rows()?;
+    pub(super) fn forward(&self, kernels: &K, states: &Tensor) -> Result<Tensor> {
+        let votes = kernels.times(&kernels.rows(states, None)?, &self.router)?;
+        let votes = kernels.states(votes)?;
         let routed = self.route(&votes.to_vec2()?);
         let asked: Vec<_> = self
             .experts
@@ -63,22 +60,20 @@ impl Mixture {
             .zip(&routed)
             .filter(|(_, sent)| !sent.is_empty())
             .collect();
-        let mut sums = vec![0.0_f32; tokens * hidden];
+        let mut sums = Tensor::zeros(states.dims(), DType::F32, kernels.device())?;
         for asked in asked.chunks(2 * rayon::current_num_threads()) {
-            let answers: Vec<Lanes> = asked
+            let answers: Vec<K::Rows> = asked
                 .par_iter()
                 .map(|(expert, sent)| {
                     let tokens: Vec<u32> = sent.iter().map(|sent| sent.token).collect();
-                    expert.forward(&Lanes::of(rows, Some(&tokens))?)
+                    expert.forward(kernels, &kernels.rows(states, Some(&tokens))?)
                 })
                 .collect::<Result<_>>()?;
             for ((_, sent), answers) in asked.iter().zip(answers) {
-                answers.add_to(&mut sums, |row| {
-                    (sent[row].token as usize, sent[row].weight)
-                });
+                sums = kernels.scatter(sums, answers, sent)?;
             }
         }
-        Tensor::from_vec(sums, (tokens, hidden), &Device::Cpu)
+        Ok(sums)
     }
 
     /// The tokens of each expert.

@@ -5,17 +5,20 @@
 //! Invariant: the pass is the same for every file format; a format only says where each tensor
 //! lies. This room must not know about git, the language server protocol or probabilities.
 
+mod accelerator;
 mod catalogue;
 mod config;
 mod decoder;
 mod gguf;
 mod import;
 mod judge;
+mod kernels;
 mod lanes;
 mod manifest;
 mod matrix;
 mod memory;
 mod mixture;
+mod processor;
 mod prompt;
 mod rope;
 mod safetensors;

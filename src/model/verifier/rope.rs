@@ -62,8 +62,8 @@ impl Rope {
         })
     }
 
-    /// For `count` positions from `start`.
-    pub(super) fn turn(&self, start: usize, count: usize) -> Result<Turn> {
+    /// For `count` positions from `start`, on a device.
+    pub(super) fn turn(&self, start: usize, count: usize, device: &Device) -> Result<Turn> {
         #[expect(clippy::cast_precision_loss, reason = "contexts are below 2^24")]
         let angles: Vec<f32> = (start..start + count)
             .flat_map(|position| self.frequencies.iter().map(move |f| position as f32 * f))
@@ -71,7 +71,7 @@ impl Rope {
         let table = |function: fn(f32) -> f32| {
             let value = |&angle| function(angle) * self.sharpness;
             let values = angles.iter().map(value).collect();
-            Tensor::from_vec(values, (count, self.frequencies.len()), &Device::Cpu)
+            Tensor::from_vec(values, (count, self.frequencies.len()), device)
         };
         Ok(Turn {
             cos: table(f32::cos)?,

@@ -1,0 +1,130 @@
+//! Where models compute: on threads of the processor or, if the program was built for one and there
+//! is one, on a graphics processor.
+//!
+//! Invariant: only a verifier computes elsewhere than on the processor; the bundled model is too
+//! small to gain from it.
+
+use super::reward::ModelError;
+use super::threads::Threads;
+use candle_core::Device;
+use candle_core::utils::{cuda_is_available, metal_is_available};
+
+/// Which device the user wants a verifier to compute on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first graphics processor, if there is one that the program was built for.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first graphics processor, or an error.
+    Gpu,
+}
+
+/// Where a model computes.
+#[derive(Debug, Clone)]
+pub struct Hardware {
+    /// For what is computed on the processor.
+    pub threads: Threads,
+    /// Where a verifier computes; the processor if none.
+    pub accelerator: Option<Device>,
+}
+
+impl From<Threads> for Hardware {
+    fn from(threads: Threads) -> Self {
+        Self {
+            threads,
+            accelerator: None,
+        }
+    }
+}
+
+impl std::fmt::Display for Hardware {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.accelerator {
+            None => write!(f, "processor"),
+            Some(device) => write!(f, "{:?}", device.location()),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// The graphics processor that was chosen, or none.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`] if one was asked for and there is none.
+    pub fn accelerator(self) -> Result<Option<Device>, ModelError> {
+        match self {
+            Self::Cpu => Ok(None),
+            Self::Gpu => first().map(Some).map_err(ModelError::Device),
+            Self::Auto if !(cuda_is_available() || metal_is_available()) => Ok(None),
+            Self::Auto => Ok(first()
+                .inspect_err(|problem| tracing::warn!("the processor computes: {problem}"))
+                .ok()),
+        }
+    }
+}
+
+impl Hardware {
+    /// Bytes that a verifier may take where it computes, if that can be told: for the processor,
+    /// without pushing out other programs.
+    pub(super) fn free_memory(&self) -> Option<u64> {
+        match &self.accelerator {
+            None => available(),
+            #[cfg(feature = "cuda")]
+            Some(Device::Cuda(device)) => {
+                let (free, _) = device.cuda_stream().context().mem_get_info().ok()?;
+                u64::try_from(free).ok()
+            }
+            #[cfg(feature = "metal")]
+            Some(Device::Metal(device)) => {
+                u64::try_from(device.metal_device().recommended_max_working_set_size()).ok()
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+fn available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// The first graphics processor. Fails with a sentence that says what to do.
+fn first() -> Result<Device, String> {
+    let found = if cuda_is_available() {
+        Device::new_cuda(0)
+    } else if metal_is_available() {
+        Device::new_metal(0)
+    } else {
+        return Err(
+            "this program was built for the processor only: build it with \
+            `--features cuda` or `--features metal`, or use `--device cpu`"
+                .into(),
+        );
+    };
+    found.map_err(|error| {
+        let error = error.to_string();
+        let reason = error.lines().next().unwrap_or_default();
+        format!("no graphics processor can be used: {reason}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(not(any(feature = "cuda", feature = "metal")))]
+    #[test]
+    fn a_build_without_graphics_processors_says_so() {
+        for choice in [DeviceChoice::Auto, DeviceChoice::Cpu] {
+            assert!(choice.accelerator().unwrap().is_none());
+        }
+        let error = DeviceChoice::Gpu.accelerator().unwrap_err().to_string();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+}
