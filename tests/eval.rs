@@ -331,7 +331,7 @@ fn picks() -> TempDir {
     let candidates = [
         (0.5, "a b", 1),
         (0.4, "a b", 0),
-        (0.9, "c", 0),
+        (0.99, "c", 0),
         (0.3, "d", 0),
     ];
     let (mut data, mut scores) = (Vec::new(), Vec::new());

@@ -72,13 +72,14 @@ fn diff(added: &str) -> String {
 #[test]
 fn files_are_ranked_best_first_whatever_their_order() {
     let bench = Bench::new();
-    // Of `a` and `b` six of ten tokens are the same, of each and `c` three of twelve.
+    // Of `a` and `b` six of ten tokens and one of three lines are the same, of each and `c` three of
+    // twelve and one of three. Lines count twice.
     let expected = "\
-1. b again.patch  87% likely correct · 62% agreement with the others
+1. b again.patch  87% likely correct · 58% agreement with the others
      the same: b.patch
-2. c.patch  87% likely correct · 25% agreement with the others
-3. a.patch  12% likely correct · 48% agreement with the others
-first against second: score 87% against 87%; agreement with the other candidates 62% against 25%; both change the same files
+2. c.patch  87% likely correct · 31% agreement with the others
+3. a.patch  12% likely correct · 38% agreement with the others
+first against second: score 87% against 87%; agreement with the other candidates 58% against 31%; both change the same files
 ";
     for order in [
         ["a.patch", "b.patch", "c.patch", "b again.patch"],

@@ -18,16 +18,20 @@ from rows import NOISY, load
 from trees import average, boost, total
 
 FEWEST = 4
+WEIGHTS = (2, 4, 6, 8, 10, 12, 16)
 
 
 def parts(files):
     """What candidates can share: sets by name."""
     lines = [(f.path, k, t) for f in files for h in f.hunks for k, t in h.lines]
     words = lambda kind: {(k, w) for _, k, t in lines if k in kind for w in tokens(t)}
-    whole = lambda kind: {(p, k, t.strip()) for p, k, t in lines if k in kind and t.strip()}
+    whole = lambda kind, among=lines: {(p, k, " ".join(t.split())) for p, k, t in among if k in kind and t.strip()}
+    old = {f.path for f in files if f.status != "added"}
     return {
         "tokens": words("+-"), "added tokens": words("+"), "removed tokens": words("-"), "added lines": whole("+"),
         "removed lines": whole("-"), "place (context lines)": whole(" "), "files": {f.path for f in files},
+        # Scripts to reproduce and new tests are each agent's own; they count only if there is nothing else.
+        "lines of old files": whole("+-", [line for line in lines if line[0] in old]) or whole("+-"),
     }  # fmt: skip
 
 
@@ -50,6 +54,7 @@ def columns(score, shared):
     others = ~np.eye(len(score), dtype=bool)
     mean = lambda s: (s * others).sum(1) / (len(score) - 1)
     out = {"score": score} | {f"mean overlap of {name}": mean(s) for name, s in zip(SHARED, shared)}
+    out["agreement"] = mean(shared[0] + 2 * shared[SHARED.index("lines of old files")]) / 3
     out["highest overlap of tokens"] = (shared[0] * others).max(1)
     for least in (0.3, 0.5, 0.8):
         out[f"share of others with {least} of the tokens"] = mean(shared[0] > least)
@@ -92,6 +97,12 @@ def fit(tasks, names, l2=1e-2):
     return minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B").x / scale
 
 
+def picked(tasks, names):
+    """1 for the first column, and for the second the weight that picks best."""
+    way = lambda w: share_of_way(tasks, [c[names[0]] + w * c[names[1]] for c, _, _ in tasks])[0]
+    return np.array([1.0, max(WEIGHTS, key=way)])
+
+
 def main():
     train, dev = load("agent/train"), load("agent/dev")
     pair = pairs(train.y, train.task, np.random.default_rng(1))
@@ -102,17 +113,20 @@ def main():
     value = lambda tasks, names, w: [np.stack([c[n] for n in names], 1) @ w for c, _, _ in tasks]
     print(f"Tasks: {len(train)} train, {len(dev)} dev\n\n| pick by | train, held out | dev | weights |\n|---|---|---|---|")
     alone = list(train[0][0])
-    together = [("score", alone[1]), ("score", alone[1], alone[7]), ("score", *alone[2:4]), ("score", *alone[1:8]), tuple(alone)]
-    for names in [(n,) for n in alone] + together:
+    together = [("score", "agreement"), ("score", alone[1]), ("score", alone[1], alone[8]), ("score", alone[1], alone[7])]
+    together += [("score", *alone[2:4]), ("score", *alone[1:9]), tuple(alone)]
+    ways = [((n,), fit) for n in alone] + [(names, fit) for names in together] + [(names, picked) for names in together[:2]]
+    for names, learn in ways:
         held_out = [None] * len(train)
         for k in range(5):
-            w = fit([t for t, f in zip(train, fold) if f != k], names)
+            w = learn([t for t, f in zip(train, fold) if f != k], names)
             for i in np.flatnonzero(fold == k):
                 held_out[i] = value([train[i]], names, w)[0]
-        w = fit(train, names)
+        w = learn(train, names)
         cell = lambda tasks, v: "{:.3f} ± {:.3f}".format(*share_of_way(tasks, v))
         title = " + ".join(names) if len(names) < 4 else f"the first {len(names)}"
-        shown = f"{w[1] / w[0]:.1f} for the score's 1" if names == together[0] else ""
+        title += ", the weight that picks best" * (learn is picked)
+        shown = ", ".join(f"{v / w[0]:.1f}" for v in w[1:]) + " for the score's 1" if names in together[:3] else ""
         print(f"| {title} | {cell(train, held_out)} | {cell(dev, value(dev, names, w))} | {shown} |", flush=True)
 
 

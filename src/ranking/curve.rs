@@ -269,7 +269,7 @@ mod tests {
         let task = vec![
             contender(0.5, "a b", true),
             contender(0.4, "a b", false),
-            contender(0.9, "c", false),
+            contender(0.99, "c", false),
             contender(0.3, "d", false),
         ];
         let curve = rm_curve(&[task], 0, 0);
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(values(&curve, "score"), [0.25, 0.333_333_333, 0.0, 0.0]);
         // Agreement of two is mutual, so a pair is always a tie; of four the first two lead.
         assert_eq!(values(&curve, "agreement"), [0.25, 0.25, 0.5, 0.5]);
-        // Log-odds 0 and agreement 1/3 times 4 against log-odds 2.2.
+        // Log-odds 0 and agreement 1/3 times 12 against log-odds 4.6.
         assert_eq!(values(&curve, "both"), [0.25, 0.333_333_333, 0.0, 0.0]);
         assert_eq!(curve.curves[2].share_of_gap.value, Some(1.0 / 3.0));
     }
