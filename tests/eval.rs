@@ -8,7 +8,9 @@
 
 use clap::Parser;
 use diffidence::calibration::{Logit, Probability};
-use diffidence::cli::eval::{EvalArgs, EvalError, ExitStatus, ScoreError, Scored, Scorer, run};
+use diffidence::cli::eval::{
+    EvalArgs, EvalError, ExitStatus, Later, ScoreError, Scored, Scorer, run,
+};
 use diffidence::cli::records::Record;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -32,23 +34,28 @@ impl Scorer for ReadsPatch {
         Probability::new(0.25).unwrap()
     }
 
-    fn score(&mut self, record: &Record) -> Result<Scored, ScoreError> {
-        if record.patch == "prose" {
-            return Err(ScoreError::Abstained {
-                code: "prose".to_owned(),
-                reason: "prose, not code".to_owned(),
-            });
-        }
-        let logit = record.patch.parse().ok().and_then(|x| Logit::new(x).ok());
-        let logit = logit.ok_or_else(|| ScoreError::Failed {
-            code: "bad-patch".to_owned(),
-            message: "not a unified diff".to_owned(),
-        })?;
-        Ok(Scored {
-            probability: logit.sigmoid(),
-            logit: Some(logit),
-        })
+    fn score(&mut self, _line: u64, record: &Record) -> Later {
+        let scored = scored(record);
+        Box::new(|| scored)
     }
+}
+
+fn scored(record: &Record) -> Result<Scored, ScoreError> {
+    if record.patch == "prose" {
+        return Err(ScoreError::Abstained {
+            code: "prose".to_owned(),
+            reason: "prose, not code".to_owned(),
+        });
+    }
+    let logit = record.patch.parse().ok().and_then(|x| Logit::new(x).ok());
+    let logit = logit.ok_or_else(|| ScoreError::Failed {
+        code: "bad-patch".to_owned(),
+        message: "not a unified diff".to_owned(),
+    })?;
+    Ok(Scored {
+        probability: logit.sigmoid(),
+        logit: Some(logit),
+    })
 }
 
 struct Done {

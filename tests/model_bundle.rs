@@ -50,20 +50,20 @@ fn a_sound_bundle_loads_and_scores_the_same_each_time() {
     assert_eq!(opened.identity.bundle_hash.len(), 64);
     assert_eq!(opened.calibration.id, "tiny");
     assert_eq!(opened.languages, ["rust", "python"]);
-    let mut model = load(bundle.dir()).unwrap();
-    let score = |model: &mut TrunkHeads, text: &str, task| {
+    let model = load(bundle.dir()).unwrap();
+    let score = |model: &TrunkHeads, text: &str, task| {
         model.score(&patch(text), task, &Run::default()).unwrap()
     };
-    let first = score(&mut model, CHANGE, Some("make it two"));
+    let first = score(&model, CHANGE, Some("make it two"));
     assert_eq!(first.hunks.len(), 1);
     assert!(!first.truncated && first.tokens > 30);
     let run = Run::default();
     let task = Some("make it two");
     let all = model.score(&patch(CHANGE), task, &run).unwrap().tokens;
     assert_eq!(run.tokens(), Some(TokensRead { done: all, all }));
-    let other = score(&mut model, &CHANGE.replace('2', "3"), task);
+    let other = score(&model, &CHANGE.replace('2', "3"), task);
     assert_ne!(first.patch, other.patch);
-    assert_eq!(first, score(&mut model, CHANGE, task));
+    assert_eq!(first, score(&model, CHANGE, task));
     let run = Run::default();
     let bare = model.score(&patch(CHANGE), None, &run).unwrap();
     assert_eq!(
@@ -75,7 +75,7 @@ fn a_sound_bundle_loads_and_scores_the_same_each_time() {
 #[test]
 fn nothing_to_score_and_cancellation_are_errors() {
     let bundle = TinyBundle::new();
-    let mut model = load(bundle.dir()).unwrap();
+    let model = load(bundle.dir()).unwrap();
     let empty = model.score(&Patch::default(), None, &Run::default());
     assert!(matches!(empty, Err(ModelError::NothingToScore)));
     let run = Run::default();
@@ -87,7 +87,7 @@ fn nothing_to_score_and_cancellation_are_errors() {
 #[test]
 fn a_patch_of_50_000_lines_is_scored_in_part() {
     let bundle = TinyBundle::new();
-    let mut model = load(bundle.dir()).unwrap();
+    let model = load(bundle.dir()).unwrap();
     let mut text = String::from("--- /dev/null\n+++ b/x.rs\n@@ -0,0 +1,50000 @@\n");
     for line in 0..50_000 {
         text.push_str(&format!("+let v{line} = {line};\n"));

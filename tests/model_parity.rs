@@ -72,7 +72,7 @@ fn golden() -> Vec<Golden> {
 
 #[test]
 fn golden_patches_score_as_in_training() {
-    let mut model = model();
+    let model = model();
     let mut worst: f64 = 0.0;
     let mut scored = 0;
     for record in golden() {

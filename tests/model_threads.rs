@@ -30,7 +30,7 @@ fn loading_and_scoring_start_no_thread_but_the_stated_ones() {
     let patch = Patch::from_unified(diff.as_bytes()).unwrap();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default");
     let own = Threads::new(NonZeroUsize::new(1)).unwrap();
-    assert_eq!(own.count(), 1);
+    assert_eq!(own.count().get(), 1);
     // Long enough for matrix products to be split if there were threads to split them over.
     let model = Bundle::open(&dir).unwrap().load_on(own).unwrap();
     let task = Some("Compute all values.");

@@ -194,7 +194,7 @@ impl Bench {
     }
 }
 
-fn score(model: &mut dyn RewardModel, added: &[&str]) -> Result<Vec<f64>, ModelError> {
+fn score(model: &dyn RewardModel, added: &[&str]) -> Result<Vec<f64>, ModelError> {
     let logits = model.score(&patch(added), Some("Fix it."), &Run::default())?;
     let all = std::iter::once(logits.patch).chain(logits.hunks);
     Ok(all.map(|logit| logit.get()).collect())
@@ -205,8 +205,8 @@ fn patch_and_hunks_are_judged_through_completions() {
     let bench = Bench::new();
     let key = bench.folder.path().join("key");
     std::fs::write(&key, "secret-key\n").unwrap();
-    let mut model = bench.model(|it| it.key = Some(Key::File(key)));
-    let logits = score(&mut *model, &["good", "bad"]).unwrap();
+    let model = bench.model(|it| it.key = Some(Key::File(key)));
+    let logits = score(&*model, &["good", "bad"]).unwrap();
     // The engine judges the patch by its last file.
     assert_eq!(logits, [-2.0, 2.0, -2.0]);
     let asked = bench.engine.asked.lock().unwrap();
@@ -226,8 +226,8 @@ fn patch_and_hunks_are_judged_through_completions() {
 #[test]
 fn a_classification_head_is_asked_for_raw_values() {
     let bench = Bench::new();
-    let mut model = bench.model(|it| it.api = Api::Classify);
-    assert_eq!(score(&mut *model, &["bad"]).unwrap(), [-2.0, -2.0]);
+    let model = bench.model(|it| it.api = Api::Classify);
+    assert_eq!(score(&*model, &["bad"]).unwrap(), [-2.0, -2.0]);
     let asked = bench.engine.asked.lock().unwrap();
     assert_eq!(asked[0].0, "/v1/classify");
     assert_eq!(asked[0].2["use_activation"], false);
@@ -236,7 +236,7 @@ fn a_classification_head_is_asked_for_raw_values() {
 #[test]
 fn what_passes_is_tried_again_and_what_does_not_is_not() {
     let bench = Bench::new();
-    let mut model = bench.model(|it| it.limits.concurrency = 1);
+    let model = bench.model(|it| it.limits.concurrency = 1);
     let now = "Retry-After: 0\r\n";
     for (acts, requests, says) in [
         (vec![Act::Say(503, now, ""), Act::Say(429, now, "")], 4, ""),
@@ -278,7 +278,7 @@ fn what_passes_is_tried_again_and_what_does_not_is_not() {
     ] {
         bench.engine.asked.lock().unwrap().clear();
         bench.engine.will(&acts);
-        let result = score(&mut *model, &["good"]);
+        let result = score(&*model, &["good"]);
         match result {
             Ok(logits) => {
                 assert_eq!(says, "", "{acts:?}");
@@ -300,12 +300,12 @@ fn what_passes_is_tried_again_and_what_does_not_is_not() {
 #[test]
 fn an_engine_that_does_not_answer_is_given_up() {
     let bench = Bench::new();
-    let mut model = bench.model(|it| {
+    let model = bench.model(|it| {
         it.limits.timeout_seconds = 1;
         it.limits.attempts = 1;
     });
     bench.engine.will(&[Act::Wait, Act::Wait]);
-    let error = score(&mut *model, &["good"]).unwrap_err().to_string();
+    let error = score(&*model, &["good"]).unwrap_err().to_string();
     assert!(error.contains("timeout"), "{error}");
     bench.engine.release.store(true, Ordering::SeqCst);
 
@@ -328,22 +328,28 @@ fn an_engine_that_does_not_answer_is_given_up() {
 #[test]
 fn as_many_questions_as_allowed_are_asked_at_once() {
     let bench = Bench::new();
-    let mut model = bench.model(|it| it.limits.concurrency = 3);
+    let model = bench.model(|it| it.limits.concurrency = 3);
     bench.engine.busy[1].store(0, Ordering::SeqCst);
-    bench.engine.will(&vec![Act::Wait; 5]);
+    bench.engine.will(&vec![Act::Wait; 8]);
     let engine = bench.engine.clone();
-    let scoring = std::thread::spawn(move || score(&mut *model, &["a", "b", "c", "d"]));
-    until("three are asked", || engine.count() == 3);
-    engine.release.store(true, Ordering::SeqCst);
-    assert_eq!(scoring.join().unwrap().unwrap(), [2.0; 5]);
-    assert_eq!(bench.engine.count(), 5);
+    assert_eq!(model.at_once().get(), 3);
+    // Whatever patch they are about.
+    std::thread::scope(|scope| {
+        let long = scope.spawn(|| score(&*model, &["a", "b", "c", "d"]));
+        let short = scope.spawn(|| score(&*model, &["a", "b"]));
+        until("three are asked", || engine.count() == 3);
+        engine.release.store(true, Ordering::SeqCst);
+        assert_eq!(long.join().unwrap().unwrap(), [2.0; 5]);
+        assert_eq!(short.join().unwrap().unwrap(), [2.0; 3]);
+    });
+    assert_eq!(bench.engine.count(), 8);
     assert_eq!(bench.engine.busy[1].load(Ordering::SeqCst), 3);
 }
 
 #[test]
 fn what_is_cancelled_is_not_waited_for() {
     let bench = Bench::new();
-    let mut model = bench.model(|it| it.limits.concurrency = 1);
+    let model = bench.model(|it| it.limits.concurrency = 1);
     bench.engine.will(&[Act::Wait]);
     let run = Run::default();
     let (engine, canceller) = (bench.engine.clone(), run.clone());

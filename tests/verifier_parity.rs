@@ -209,7 +209,7 @@ fn a_cancelled_pass_stops() {
 #[test]
 fn a_run_tells_how_many_tokens_it_has_read() {
     let home = tempfile::tempdir().unwrap();
-    let mut model = imported("qwen3", home.path())
+    let model = imported("qwen3", home.path())
         .bundle
         .verifier(threads())
         .unwrap();

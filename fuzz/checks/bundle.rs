@@ -82,8 +82,7 @@ impl Sound {
     }
 
     fn score(&self) -> Result<(), ModelError> {
-        let mut model: TrunkHeads =
-            Bundle::open(self.bundle.dir())?.load_on(self.threads.clone())?;
+        let model: TrunkHeads = Bundle::open(self.bundle.dir())?.load_on(self.threads.clone())?;
         let patch = Patch::from_unified(CHANGE).unwrap();
         let logits = model.score(&patch, Some("make it two"), &Run::default())?;
         assert_eq!(logits.hunks.len(), patch.hunk_count());

@@ -7,10 +7,10 @@
 //! not be fitted.
 
 use super::Status;
+use super::ahead::Ahead;
 use super::model::{ModelArgs, calibrations, engine};
 use super::models::folder;
 use super::records;
-use super::score::judge;
 use crate::calibration::fit::{FEWEST_LABELS, Fit, Kind, Sample, base_rate, fit};
 use crate::calibration::metrics::bootstrap::Estimate;
 use crate::calibration::{Calibration, Map, Probability};
@@ -187,11 +187,10 @@ fn each_scored(
     engine: &Engine,
     mut take: impl FnMut(&records::Record, crate::scoring::Score),
 ) -> Result<()> {
-    let lines = records::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (mut failed, mut first) = (0u64, None);
-    for record in records::records(lines) {
-        let problem = match record {
-            Ok((_, record)) => match judge(&record, engine) {
+    for taken in Ahead::of(path, engine)? {
+        let problem = match taken {
+            Ok((record, judged)) => match judged {
                 Ok(judged) => match judged.verdict.patch {
                     Opinion::Score(score) => {
                         take(&record, score);

@@ -272,24 +272,41 @@ fn score(
     min_score: Probability,
     quiet: bool,
 ) -> Result<Vec<FileReport>, ScoreError> {
-    let mut files = Vec::with_capacity(candidates.len());
     let progress = progress(candidates.len(), quiet);
-    for candidate in candidates {
+    let slot = |path: &str| Slot(path.to_owned());
+    // All at once, so that the engine can do some side by side.
+    let asked: Vec<_> = candidates
+        .into_iter()
+        .map(|candidate| {
+            let answer = match &candidate.outcome {
+                CandidateOutcome::Changed { change, .. } => {
+                    let request = ScoreRequest {
+                        patch: Patch {
+                            files: vec![change.clone()],
+                        },
+                        task: task.cloned(),
+                    };
+                    Some(engine.ask(slot(&candidate.path), request))
+                }
+                _ => None,
+            };
+            (candidate, answer)
+        })
+        .collect();
+    let mut files = Vec::with_capacity(asked.len());
+    for (candidate, answer) in asked {
         progress.set_message(text::printable(&candidate.path));
-        let outcome = match candidate.outcome {
-            CandidateOutcome::Unchanged(reason) => FileOutcome::Unchanged { reason },
-            CandidateOutcome::Skipped(reason) => FileOutcome::Skipped { reason },
-            CandidateOutcome::Changed {
-                change,
-                new_lines,
-                ignored,
-            } => {
-                let request = ScoreRequest {
-                    patch: Patch {
-                        files: vec![change.clone()],
-                    },
-                    task: task.cloned(),
-                };
+        let outcome = match (candidate.outcome, answer) {
+            (CandidateOutcome::Unchanged(reason), _) => FileOutcome::Unchanged { reason },
+            (CandidateOutcome::Skipped(reason), _) => FileOutcome::Skipped { reason },
+            (
+                CandidateOutcome::Changed {
+                    change,
+                    new_lines,
+                    ignored,
+                },
+                answer,
+            ) => {
                 let tell = |tokens: TokensRead| {
                     if !quiet && progress.is_hidden() {
                         progress.set_draw_target(ProgressDrawTarget::stderr());
@@ -298,7 +315,8 @@ fn score(
                     let TokensRead { done, all } = tokens;
                     progress.set_message(format!("{path}: {done} of {all} tokens"));
                 };
-                match engine.score_telling(Slot(candidate.path.clone()), request, tell) {
+                let wait = |answer| engine.wait(&slot(&candidate.path), &answer, tell);
+                match answer.map_or(Err(ScoreError::Stopped), wait) {
                     Ok(verdict) => {
                         let mut outcome = FileOutcome::of(&change, &verdict, new_lines, min_score);
                         if let FileOutcome::Scored(scored) = &mut outcome {

@@ -139,7 +139,7 @@ fn model(args: &DoctorArgs, threads: usize, findings: &mut Findings) -> Value {
         let start = Instant::now();
         let hardware = hardware(args.model.device, NonZeroUsize::new(threads))?;
         section.insert("device".into(), json!(hardware.to_string()));
-        let mut model = bundle.model(hardware)?;
+        let model = bundle.model(hardware)?;
         let verified = "every file has the SHA-256 that bundle.json states";
         section.insert("verified".into(), json!(verified));
         section.insert("load_ms".into(), milliseconds(start));

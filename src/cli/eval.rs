@@ -14,11 +14,13 @@ mod table;
 
 pub use report::{Failure, Group, Records, Report, View, Views};
 
+use super::ahead::AHEAD;
 use super::records::{self, LineError, Record, RecordId};
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use crate::ranking::Words;
 use clap::{Args, ValueEnum};
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -126,12 +128,12 @@ pub trait Scorer {
     /// The share of correct changes that the probabilities are for; between 0 and 1, exclusive.
     fn prior(&self) -> Probability;
 
-    /// The score of one record.
-    ///
-    /// # Errors
-    /// If this record cannot be scored; others still can.
-    fn score(&mut self, record: &Record) -> Result<Scored, ScoreError>;
+    /// Begins to score the record on a line. Some more are begun before its score is asked for.
+    fn score(&mut self, line: u64, record: &Record) -> Later;
 }
+
+/// Waits for a score, or for why this record has none; others may still have one.
+pub type Later = Box<dyn FnOnce() -> Result<Scored, ScoreError>>;
 
 /// A score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -327,7 +329,10 @@ fn judge(
             let lines = records::open(path).map_err(cannot_read(path))?;
             let mut scores = scores::FileScores::read(lines);
             let model = scores.model.clone();
-            let score = |record: &Record| scores.score(record);
+            let score = |_, record: &Record| -> Later {
+                let scored = scores.score(record);
+                Box::new(|| scored)
+            };
             let mut judgement = Judgement::new(model, args.scores_prior, args);
             let lines = records::open(&args.data).map_err(cannot_read(&args.data))?;
             judgement.fill(records::records(lines), score, progress);
@@ -339,13 +344,16 @@ fn judge(
         (None, Some(scorer)) => {
             let mut judgement = Judgement::new(Some(scorer.model()), Some(scorer.prior()), args);
             let lines = records::open(&args.data).map_err(cannot_read(&args.data))?;
-            let score = |record: &Record| scorer.score(record);
+            let score = |line, record: &Record| scorer.score(line, record);
             judgement.fill(records::records(lines), score, progress);
             Ok(judgement)
         }
         (None, None) => Err(EvalError::NoScores),
     }
 }
+
+/// A line, its record and label, and the score that is to come.
+type Begun = Result<(u64, Record, bool, Later), LineError>;
 
 impl Judgement {
     fn new(model: Option<String>, prior: Option<Probability>, args: &EvalArgs) -> Self {
@@ -361,53 +369,68 @@ impl Judgement {
     fn fill(
         &mut self,
         lines: impl Iterator<Item = Result<(u64, Record), LineError>>,
-        mut score: impl FnMut(&Record) -> Result<Scored, ScoreError>,
+        mut score: impl FnMut(u64, &Record) -> Later,
         progress: &mut dyn FnMut(u64),
     ) {
+        let mut begun = VecDeque::new();
         for line in lines {
-            let result = match line {
-                Err(error) => {
-                    progress(error.line);
-                    Err(Unjudged::Failed(error.into()))
-                }
+            begun.push_back(match line {
+                Err(error) => Err(error),
                 Ok((line, record)) => {
-                    progress(line);
                     let Some(correct) = record.label else {
+                        progress(line);
                         self.unlabelled += 1;
                         continue;
                     };
-                    match score(&record) {
-                        Ok(scored) => Ok(Judged {
-                            words: self.keeps_words.then(|| words(&record)).flatten(),
-                            id: record.id,
-                            correct,
-                            scored,
-                            task: record.task,
-                            language: record.language,
-                            source: record.source,
-                            policy: record.policy,
-                        }),
-                        Err(ScoreError::Abstained { code, reason }) => {
-                            Err(Unjudged::Abstained(Abstained {
-                                id: record.id,
-                                correct,
-                                code,
-                                reason,
-                            }))
-                        }
-                        Err(ScoreError::Failed { code, message }) => {
-                            Err(Unjudged::Failed(Failure {
-                                line,
-                                id: Some(record.id),
-                                code,
-                                message,
-                            }))
-                        }
-                    }
+                    let later = score(line, &record);
+                    Ok((line, record, correct, later))
                 }
-            };
-            self.results.push(result);
+            });
+            if begun.len() == AHEAD {
+                self.take(begun.pop_front(), progress);
+            }
         }
+        while !begun.is_empty() {
+            self.take(begun.pop_front(), progress);
+        }
+    }
+
+    /// Waits for the score of a record that was begun.
+    fn take(&mut self, begun: Option<Begun>, progress: &mut dyn FnMut(u64)) {
+        let (line, record, correct, later) = match begun {
+            None => return,
+            Some(Ok(begun)) => begun,
+            Some(Err(error)) => {
+                progress(error.line);
+                self.results.push(Err(Unjudged::Failed(error.into())));
+                return;
+            }
+        };
+        progress(line);
+        self.results.push(match later() {
+            Ok(scored) => Ok(Judged {
+                words: self.keeps_words.then(|| words(&record)).flatten(),
+                id: record.id,
+                correct,
+                scored,
+                task: record.task,
+                language: record.language,
+                source: record.source,
+                policy: record.policy,
+            }),
+            Err(ScoreError::Abstained { code, reason }) => Err(Unjudged::Abstained(Abstained {
+                id: record.id,
+                correct,
+                code,
+                reason,
+            })),
+            Err(ScoreError::Failed { code, message }) => Err(Unjudged::Failed(Failure {
+                line,
+                id: Some(record.id),
+                code,
+                message,
+            })),
+        });
     }
 
     fn judged(&self) -> impl Iterator<Item = &Judged> {

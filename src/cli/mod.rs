@@ -4,6 +4,7 @@
 //! the threshold) or 2 (could not be judged), and after 2 there is one line on standard error that
 //! says why and what to do. This room must not know the language server protocol.
 
+mod ahead;
 mod calibrate;
 mod check;
 mod doctor;

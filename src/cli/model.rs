@@ -1,7 +1,7 @@
 //! From flags to a running engine: which bundle, which calibration, which prior, which cache.
 
 use super::Status;
-use super::eval::{self, EvalArgs, ExitStatus, Scored, Scorer};
+use super::eval::{self, EvalArgs, ExitStatus, Later, Scored, Scorer};
 use super::models::folder;
 use super::records::Record;
 use super::score;
@@ -149,10 +149,13 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// An engine for commands that end by themselves: all cores.
+/// An engine for commands without an editor: all cores, and several patches at once.
 pub(super) fn engine(args: &ModelArgs, config: &Config) -> Result<Engine> {
     let opened = open(args, config, cores())?;
-    let options = EngineOptions::default();
+    let options = EngineOptions {
+        side_by_side: true,
+        ..EngineOptions::default()
+    };
     Engine::start(opened.judge, opened.cache, opened.loader, options)
         .context("cannot start the inference thread")
 }
@@ -206,8 +209,9 @@ impl Scorer for EngineScorer {
         self.0.judge().prior()
     }
 
-    fn score(&mut self, record: &Record) -> Result<Scored, eval::ScoreError> {
-        match score::judge(record, &self.0) {
+    fn score(&mut self, line: u64, record: &Record) -> Later {
+        let coming = score::Coming::ask(record, line, &self.0);
+        Box::new(|| match coming.and_then(score::Coming::wait) {
             Ok(judged) => match judged.verdict.patch {
                 Opinion::Score(score) => Ok(Scored {
                     probability: score.probability,
@@ -222,6 +226,6 @@ impl Scorer for EngineScorer {
                 code: failure.code.into(),
                 message: failure.message,
             }),
-        }
+        })
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
         Action::List => list(out)?,
         Action::Verify { model } => {
             let bundle = Bundle::open(&named(model)?)?.verified_anew();
-            let mut model = bundle.model(whole_machine()?)?;
+            let model = bundle.model(whole_machine()?)?;
             let logits = model.score(&sample(), None, &Run::default())?;
             writeln!(
                 out,

@@ -4,10 +4,11 @@
 //! why the model cannot judge it or why it could not be read; none is left out.
 
 use super::Status;
+use super::ahead::Ahead;
 use super::check::read_task;
 use super::model::{ModelArgs, PriorArg, engine};
-use super::records::{self, Record, RecordId};
-use super::score::{Judged, judge};
+use super::records::{Record, RecordId};
+use super::score::{Coming, Failure, Judged};
 use crate::config::Config;
 use crate::ranking::{Failed, Lineup, Ranking};
 use crate::scoring::Engine;
@@ -100,8 +101,8 @@ pub(super) fn run(args: &RankArgs, out: &mut dyn Write) -> Result<Status> {
 
 fn task_of_files(args: &RankArgs, engine: &Engine) -> Result<Task> {
     let problem = args.task.as_deref().map(read_task).transpose()?;
-    let mut task = Task::default();
-    for path in &args.patches {
+    let mut asked = Vec::new();
+    for (number, path) in (1..).zip(&args.patches) {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
         let record = Record {
@@ -116,26 +117,30 @@ fn task_of_files(args: &RankArgs, engine: &Engine) -> Result<Task> {
             label: None,
             meta: Map::new(),
         };
-        task.add(&record, engine);
+        let coming = Coming::ask(&record, number, engine);
+        asked.push((record.id, coming));
+    }
+    let mut task = Task::default();
+    for (id, coming) in asked {
+        task.add(&id, coming.and_then(Coming::wait));
     }
     Ok(task)
 }
 
 /// In the order in which the tasks first come.
 fn tasks_of_records(path: &Path, engine: &Engine) -> Result<Vec<Task>> {
-    let lines = records::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut tasks: Vec<Task> = Vec::new();
-    for record in records::records(lines) {
-        let (_, record) = record?;
+    for taken in Ahead::of(path, engine)? {
+        let (record, judged) = taken?;
         let known = tasks.iter_mut().find(|task| task.name == record.task);
         if let Some(task) = known {
-            task.add(&record, engine);
+            task.add(&record.id, judged);
         } else {
             let mut task = Task {
                 name: record.task.clone(),
                 ..Task::default()
             };
-            task.add(&record, engine);
+            task.add(&record.id, judged);
             tasks.push(task);
         }
     }
@@ -143,9 +148,9 @@ fn tasks_of_records(path: &Path, engine: &Engine) -> Result<Vec<Task>> {
 }
 
 impl Task {
-    fn add(&mut self, record: &Record, engine: &Engine) {
-        let name = record.id.to_string();
-        match judge(record, engine) {
+    fn add(&mut self, id: &RecordId, judged: Result<Judged, Failure>) {
+        let name = id.to_string();
+        match judged {
             Ok(Judged { prepared, verdict }) => {
                 self.lineup.add(name, prepared.patch, &verdict);
             }

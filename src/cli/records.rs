@@ -107,7 +107,7 @@ pub fn records(
 
 /// Iterates over the JSON objects of a stream, one on each line. Blank lines are passed over.
 pub struct JsonLines {
-    reader: Box<dyn BufRead>,
+    reader: Box<dyn BufRead + Send>,
     line: u64,
     limit: usize,
     finished: bool,
@@ -127,7 +127,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// If the first bytes cannot be read.
-    pub fn new(stream: impl Read + 'static) -> io::Result<Self> {
+    pub fn new(stream: impl Read + Send + 'static) -> io::Result<Self> {
         let mut stream = stream;
         // Short reads are allowed, so filling a buffer once is not enough to see the magic.
         let mut start = Vec::with_capacity(ZSTD_MAGIC.len());
@@ -137,7 +137,7 @@ impl JsonLines {
             .read_to_end(&mut start)?;
         let compressed = start == ZSTD_MAGIC;
         let whole = io::Cursor::new(start).chain(stream);
-        let reader: Box<dyn BufRead> = if compressed {
+        let reader: Box<dyn BufRead + Send> = if compressed {
             Box::new(BufReader::new(zstd::Decoder::new(whole)?))
         } else {
             Box::new(BufReader::new(whole))

@@ -5,12 +5,14 @@
 //! patch, so what the model cannot judge has none only where that is asked for.
 
 use super::Status;
+use super::ahead::{Ahead, Taken};
 use super::model::{ModelArgs, PriorArg, engine};
-use super::records::{self, LineError, Record, RecordId};
+use super::records::{Record, RecordId};
 use crate::config::Config;
 use crate::model::ModelIdentity;
 use crate::scoring::{Engine, Prepared, ScoreError, Scored, Slot, Verdict};
-use anyhow::{Context, Result};
+use anyhow::Result;
+use crossbeam_channel::Receiver;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write;
@@ -56,11 +58,9 @@ pub(super) fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<Status> {
         ..args.model.clone()
     };
     let engine = engine(&model, &config)?;
-    let lines = records::open(&args.input)
-        .with_context(|| format!("cannot read {}", args.input.display()))?;
     let mut status = Status::Fine;
-    for record in records::records(lines) {
-        let answer = answer(record, &engine);
+    for taken in Ahead::of(&args.input, &engine)? {
+        let answer = answer(taken);
         if matches!(answer.result, AnswerResult::Failed { .. }) {
             status = Status::Failed;
         }
@@ -72,10 +72,10 @@ pub(super) fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<Status> {
     Ok(status)
 }
 
-fn answer(record: Result<(u64, Record), LineError>, engine: &Engine) -> Answer {
-    match record {
-        Ok((_, record)) => {
-            let result = match judge(&record, engine) {
+fn answer(taken: Taken) -> Answer {
+    match taken {
+        Ok((record, judged)) => {
+            let result = match judged {
                 Ok(judged) => {
                     AnswerResult::Scored(Box::new(judged.prepared.scored(judged.verdict)))
                 }
@@ -113,16 +113,32 @@ pub(super) struct Failure {
     pub(super) message: String,
 }
 
-/// Scores one record: the same for `score` and `eval`.
-pub(super) fn judge(record: &Record, engine: &Engine) -> Result<Judged, Failure> {
-    let prepared = Prepared::of(&record.patch).map_err(|error| Failure {
-        code: error.code(),
-        message: error.to_string(),
-    })?;
-    let request = prepared.request(told(record, engine.judge().identity()));
-    let slot = Slot(record.id.to_string());
-    let verdict = engine.score(slot, request).map_err(failure)?;
-    Ok(Judged { prepared, verdict })
+/// A record's patch, whose verdict is to come.
+pub(super) struct Coming {
+    prepared: Prepared,
+    pub(super) verdict: Receiver<Result<Verdict, ScoreError>>,
+}
+
+impl Coming {
+    /// Asks the engine about the record on a line; ids may come twice.
+    pub(super) fn ask(record: &Record, line: u64, engine: &Engine) -> Result<Self, Failure> {
+        let prepared = Prepared::of(&record.patch).map_err(|error| Failure {
+            code: error.code(),
+            message: error.to_string(),
+        })?;
+        let request = prepared.request(told(record, engine.judge().identity()));
+        let verdict = engine.ask(Slot(line.to_string()), request);
+        Ok(Self { prepared, verdict })
+    }
+
+    /// Waits for the verdict.
+    pub(super) fn wait(self) -> Result<Judged, Failure> {
+        let verdict = self.verdict.recv().unwrap_or(Err(ScoreError::Stopped));
+        Ok(Judged {
+            prepared: self.prepared,
+            verdict: verdict.map_err(failure)?,
+        })
+    }
 }
 
 /// What the model is told that the patch is for: the task, and for a model that can make something of

@@ -4,12 +4,13 @@ use super::render::RENDERER;
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A model that judges a patch without running it.
-pub trait RewardModel: Send {
+pub trait RewardModel: Send + Sync {
     /// Which model this is; part of every cache key and every output.
     fn identity(&self) -> &ModelIdentity;
 
@@ -20,11 +21,16 @@ pub trait RewardModel: Send {
     /// [`ModelError::NothingToScore`] if the patch has no added or removed line;
     /// [`ModelError::Cancelled`] soon after `run` is cancelled; otherwise if the computation fails.
     fn score(
-        &mut self,
+        &self,
         patch: &Patch,
         task: Option<&str>,
         run: &Run,
     ) -> Result<PatchLogits, ModelError>;
+
+    /// How many patches are best scored side by side, if many are to be.
+    fn at_once(&self) -> NonZeroUsize {
+        NonZeroUsize::MIN
+    }
 }
 
 /// Names a model in outputs and cache keys.

@@ -32,8 +32,8 @@ impl Threads {
 
     /// How many threads there are.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.current_num_threads()
+    pub fn count(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.0.current_num_threads()).unwrap_or(NonZeroUsize::MIN)
     }
 
     /// Runs `work` on the pool and waits for it; whatever it splits stays on the pool.

@@ -19,6 +19,7 @@ use super::window::{Limits, Windows};
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use tokenizers::Tokenizer;
 
 /// A loaded model of kind `trunk-heads`.
@@ -248,7 +249,7 @@ impl RewardModel for TrunkHeads {
     }
 
     fn score(
-        &mut self,
+        &self,
         patch: &Patch,
         task: Option<&str>,
         run: &Run,
@@ -263,6 +264,11 @@ impl RewardModel for TrunkHeads {
             truncated: windows.is_some_and(|windows| windows.truncated),
             read: windows.map_or(Probability::ONE, |windows| windows.read(patch)),
         })
+    }
+
+    fn at_once(&self) -> NonZeroUsize {
+        // A patch is too small to keep all threads busy.
+        self.threads.count()
     }
 }
 

@@ -1,17 +1,19 @@
-//! The engine: owns the model on one thread and answers requests one at a time.
+//! The engine: owns the model on one thread and answers requests one at a time, or several side by
+//! side where that is asked for and the model gains from it.
 //!
 //! Invariants: of the requests for one [`Slot`] only the newest is computed, an older one that
-//! runs is cancelled; each request is answered exactly once; a panic in the model costs the model,
-//! not the process, and after [`MAX_PANICS`] the engine says it is degraded instead of trying on.
+//! runs is cancelled; each request is answered exactly once, and of equal ones only one is computed;
+//! a panic in the model costs the model, not the process, and after [`MAX_PANICS`] the engine says
+//! it is degraded instead of trying on.
 
 use super::cache::Cache;
 use super::key::CacheKey;
 use super::verdict::{Judge, ScoreRequest, Verdict};
 use crate::model::{ModelError, RewardModel, Run, TokensRead};
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,6 +34,9 @@ pub type Loader = Box<dyn FnMut() -> Result<Box<dyn RewardModel>, ModelError> + 
 /// How the engine behaves.
 #[derive(Default)]
 pub struct EngineOptions {
+    /// Whether to compute as many requests side by side as the model can, so that more are answered
+    /// in the same time but each later.
+    pub side_by_side: bool,
     /// Unload the model when nothing was asked for so long; `None` keeps it.
     pub idle_unload: Option<Duration>,
     /// Whether the engine's thread, and those that the model starts from it, give way to other
@@ -87,10 +92,17 @@ struct Job {
     reply: Reply,
 }
 
+/// What is computed.
+struct Running {
+    slot: Slot,
+    key: CacheKey,
+    run: Run,
+}
+
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Job>,
-    running: Option<(Slot, Run)>,
+    running: Vec<Running>,
     stopped: bool,
 }
 
@@ -214,12 +226,14 @@ impl Engine {
         }
     }
 
-    /// What runs, and how many of its tokens the model has read, if it tells.
+    /// What runs, the oldest first, and how many of its tokens the model has read, if it tells.
     #[must_use]
-    pub fn running(&self) -> Option<(Slot, TokensRead)> {
+    pub fn running(&self) -> Vec<(Slot, TokensRead)> {
         let queue = self.shared.lock();
-        let (slot, run) = queue.running.as_ref()?;
-        Some((slot.clone(), run.tokens()?))
+        let running = queue.running.iter();
+        running
+            .filter_map(|it| Some((it.slot.clone(), it.run.tokens()?)))
+            .collect()
     }
 
     /// Scores one request and waits for it.
@@ -227,30 +241,37 @@ impl Engine {
     /// # Errors
     /// As [`ScoreError`] tells.
     pub fn score(&self, slot: Slot, request: ScoreRequest) -> Result<Verdict, ScoreError> {
-        self.score_telling(slot, request, |_| {})
+        let answer = self.ask(slot.clone(), request);
+        self.wait(&slot, &answer, |_| {})
     }
 
-    /// The same, and tells each second how far the model is, if it knows.
+    /// Queues a request whose answer comes through a channel.
+    #[must_use]
+    pub fn ask(&self, slot: Slot, request: ScoreRequest) -> Receiver<Result<Verdict, ScoreError>> {
+        let (send, receive) = crossbeam_channel::bounded(1);
+        let reply = move |result| drop(send.send(result));
+        self.submit(slot, Rank::default(), request, reply);
+        receive
+    }
+
+    /// Waits for what was asked, and tells each second how far the model is, if it knows.
     ///
     /// # Errors
     /// As [`ScoreError`] tells.
-    pub fn score_telling(
+    pub fn wait(
         &self,
-        slot: Slot,
-        request: ScoreRequest,
+        slot: &Slot,
+        answer: &Receiver<Result<Verdict, ScoreError>>,
         tell: impl Fn(TokensRead),
     ) -> Result<Verdict, ScoreError> {
         const PAUSE: Duration = Duration::from_secs(1);
-        let (send, receive) = crossbeam_channel::bounded(1);
-        let reply = move |result| drop(send.send(result));
-        self.submit(slot.clone(), Rank::default(), request, reply);
         loop {
-            match receive.recv_timeout(PAUSE) {
+            match answer.recv_timeout(PAUSE) {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Disconnected) => return Err(ScoreError::Stopped),
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Some((_, tokens)) = self.running().filter(|(it, _)| *it == slot) {
-                        tell(tokens);
+                    if let Some((_, tokens)) = self.running().iter().find(|(it, _)| it == slot) {
+                        tell(*tokens);
                     }
                 }
             }
@@ -261,8 +282,8 @@ impl Engine {
     pub fn stop(&self) {
         let mut queue = self.shared.lock();
         queue.stopped = true;
-        if let Some((_, run)) = &queue.running {
-            run.cancel();
+        for running in &queue.running {
+            running.run.cancel();
         }
         let left: Vec<Job> = queue.waiting.drain(..).collect();
         drop(queue);
@@ -305,21 +326,54 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        let woken = self.wake.wait(queue);
+        woken.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of a job without the model.
+    fn known(&self, job: &Job) -> Option<Verdict> {
+        let request = &job.request;
+        let remembered = || {
+            let logits = self.cache.get(&job.key).filter(|_| !job.afresh)?;
+            Some(self.judge.judge(&request.patch, &logits, true))
+        };
+        self.judge.abstain(request).or_else(remembered)
+    }
+
+    fn finish(&self, job: Job, result: Result<Verdict, ScoreError>) {
+        let mut queue = self.lock();
+        queue
+            .running
+            .retain(|it| it.slot != job.slot || it.key != job.key);
+        drop(queue);
+        // Those that have no more to do, and those that may now take what was like it.
+        self.wake.notify_all();
+        (job.reply)(result);
+    }
 }
 
 impl Queue {
+    /// The next job, which counts as running from now on. What is computed at this moment is not
+    /// computed again: its like waits for the result.
     fn pop(&mut self) -> Option<Job> {
         let jobs = self.waiting.iter().enumerate().rev();
-        let (index, _) = jobs.max_by_key(|(_, job)| job.rank)?;
-        self.waiting.remove(index)
+        let free = jobs.filter(|(_, job)| !self.running.iter().any(|it| it.key == job.key));
+        let (index, _) = free.max_by_key(|(_, job)| job.rank)?;
+        let job = self.waiting.remove(index)?;
+        self.running.push(Running {
+            slot: job.slot.clone(),
+            key: job.key,
+            run: job.run.clone(),
+        });
+        Some(job)
     }
 
     /// Removes the waiting job of `slot` and asks a running one to stop.
     fn take(&mut self, slot: &Slot) -> Option<Job> {
-        if let Some((running, run)) = &self.running
-            && running == slot
-        {
-            run.cancel();
+        for running in self.running.iter().filter(|it| it.slot == *slot) {
+            running.run.cancel();
         }
         let index = self.waiting.iter().position(|job| job.slot == *slot)?;
         self.waiting.remove(index)
@@ -341,9 +395,7 @@ impl Worker {
             give_way();
         }
         while let Some(job) = self.next() {
-            let result = self.answer(&job);
-            self.shared.lock().running = None;
-            (job.reply)(result);
+            self.work(job);
         }
     }
 
@@ -364,14 +416,10 @@ impl Worker {
                 return None;
             }
             if let Some(job) = queue.pop() {
-                queue.running = Some((job.slot.clone(), job.run.clone()));
                 return Some(job);
             }
             queue = match self.options.idle_unload.filter(|_| self.model.is_some()) {
-                None => shared
-                    .wake
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => shared.wait(queue),
                 Some(limit) => {
                     let (queue, waited) = shared
                         .wake
@@ -387,64 +435,72 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, job: &Job) -> Result<Verdict, ScoreError> {
+    /// Answers a job and, side by side, those that wait.
+    fn work(&mut self, job: Job) {
         let shared = Arc::clone(&self.shared);
-        if let Some(verdict) = shared.judge.abstain(&job.request) {
-            return Ok(verdict);
+        if let Some(verdict) = shared.known(&job) {
+            return shared.finish(job, Ok(verdict));
         }
-        if !job.afresh
-            && let Some(logits) = shared.cache.get(&job.key)
-        {
-            return Ok(shared.judge.judge(&job.request.patch, &logits, true));
+        let model = match self.model() {
+            Ok(model) => model,
+            Err(error) => return shared.finish(job, Err(error)),
+        };
+        let waiting = shared.lock().waiting.len();
+        self.tell(EngineState::Scoring { waiting });
+        let shift = Shift {
+            shared: &shared,
+            model: &*model,
+            crash: OnceLock::new(),
+        };
+        if self.options.side_by_side {
+            std::thread::scope(|scope| {
+                for _ in 1..model.at_once().get() {
+                    let thread = std::thread::Builder::new().name("inference".into());
+                    // If there is no thread to be had, those that there are do its work.
+                    drop(thread.spawn_scoped(scope, || shift.work_off()));
+                }
+                shift.answer(job);
+                shift.work_off();
+            });
+        } else {
+            shift.answer(job);
         }
+        match shift.crash.into_inner() {
+            None => self.model = Some(model),
+            Some(reason) => self.count(&reason),
+        }
+    }
+
+    /// Counts a panic.
+    fn count(&mut self, reason: &str) {
+        self.panics += 1;
+        if self.panics >= MAX_PANICS {
+            self.degraded = Some(format!("{reason} ({MAX_PANICS} times; restart to retry)"));
+        }
+    }
+
+    /// Takes the model, which is loaded first if it must be.
+    fn model(&mut self) -> Result<Box<dyn RewardModel>, ScoreError> {
         if let Some(reason) = &self.degraded {
             return Err(ScoreError::Unusable(reason.clone()));
         }
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| self.compute(job)));
-        let result = match outcome {
-            Ok(result) => result,
+        if let Some(model) = self.model.take() {
+            return Ok(model);
+        }
+        self.tell(EngineState::Loading);
+        let loaded = std::panic::catch_unwind(AssertUnwindSafe(|| (self.loader)()));
+        match loaded {
+            Ok(Ok(model)) => Ok(model),
+            Ok(Err(error)) => {
+                let reason = error.to_string();
+                self.degraded = Some(reason.clone());
+                Err(ScoreError::Unusable(reason))
+            }
             Err(panic) => {
-                self.model = None;
-                self.panics += 1;
-                let reason = format!("the model crashed: {}", panic_message(&*panic));
-                if self.panics >= MAX_PANICS {
-                    self.degraded =
-                        Some(format!("{reason} ({MAX_PANICS} times; restart to retry)"));
-                }
+                let reason = crashed(&*panic);
+                self.count(&reason);
                 Err(ScoreError::Model(reason))
             }
-        };
-        if job.run.is_cancelled() {
-            return Err(ScoreError::Cancelled);
-        }
-        result
-    }
-
-    fn compute(&mut self, job: &Job) -> Result<Verdict, ScoreError> {
-        if self.model.is_none() {
-            self.tell(EngineState::Loading);
-            match (self.loader)() {
-                Ok(model) => self.model = Some(model),
-                Err(error) => {
-                    let reason = error.to_string();
-                    self.degraded = Some(reason.clone());
-                    return Err(ScoreError::Unusable(reason));
-                }
-            }
-        }
-        let waiting = self.shared.lock().waiting.len();
-        self.tell(EngineState::Scoring { waiting });
-        let Some(model) = &mut self.model else {
-            return Err(ScoreError::Stopped);
-        };
-        let request = &job.request;
-        match model.score(&request.patch, request.task.as_deref(), &job.run) {
-            Ok(logits) => {
-                self.shared.cache.put(job.key, &logits);
-                Ok(self.shared.judge.judge(&request.patch, &logits, false))
-            }
-            Err(ModelError::Cancelled) => Err(ScoreError::Cancelled),
-            Err(error) => Err(ScoreError::Model(error.to_string())),
         }
     }
 
@@ -452,6 +508,72 @@ impl Worker {
         if let Some(tell) = &self.options.on_state {
             tell(state);
         }
+    }
+}
+
+/// Some threads at work with one model.
+struct Shift<'a> {
+    shared: &'a Shared,
+    model: &'a dyn RewardModel,
+    /// Why the model cannot be used any more.
+    crash: OnceLock<String>,
+}
+
+impl Shift<'_> {
+    /// Answers jobs until none waits and none runs.
+    fn work_off(&self) {
+        while let Some(job) = self.next() {
+            self.answer(job);
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.shared.lock();
+        loop {
+            if queue.stopped || self.crash.get().is_some() {
+                return None;
+            }
+            if let Some(job) = queue.pop() {
+                return Some(job);
+            }
+            if queue.running.is_empty() {
+                return None;
+            }
+            queue = self.shared.wait(queue);
+        }
+    }
+
+    fn answer(&self, job: Job) {
+        let result = match self.shared.known(&job) {
+            Some(verdict) => Ok(verdict),
+            None => self.compute(&job),
+        };
+        self.shared.finish(job, result);
+    }
+
+    fn compute(&self, job: &Job) -> Result<Verdict, ScoreError> {
+        let Job { request, run, .. } = job;
+        let score = || {
+            self.model
+                .score(&request.patch, request.task.as_deref(), run)
+        };
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(score));
+        let result = match outcome {
+            Ok(Ok(logits)) => {
+                self.shared.cache.put(job.key, &logits);
+                Ok(self.shared.judge.judge(&request.patch, &logits, false))
+            }
+            Ok(Err(ModelError::Cancelled)) => Err(ScoreError::Cancelled),
+            Ok(Err(error)) => Err(ScoreError::Model(error.to_string())),
+            Err(panic) => {
+                let reason = self.crash.get_or_init(|| crashed(&*panic));
+                Err(ScoreError::Model(reason.clone()))
+            }
+        };
+        if run.is_cancelled() {
+            return Err(ScoreError::Cancelled);
+        }
+        result
     }
 }
 
@@ -468,12 +590,14 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
+/// What a panic of the model is told as.
+fn crashed(panic: &(dyn std::any::Any + Send)) -> String {
+    let message = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+        .unwrap_or("no message");
+    format!("the model crashed: {message}")
 }
 
 #[cfg(test)]
@@ -483,9 +607,10 @@ mod tests {
     use crate::model::{ModelIdentity, PatchLogits};
     use crate::scoring::sample::{judge, logits, request};
     use crate::scoring::scope::Scope;
-    use crossbeam_channel::{Receiver, Sender, unbounded};
+    use crossbeam_channel::{Sender, unbounded};
+    use std::num::NonZeroUsize;
 
-    /// Says when it starts, then does what it is told: a number is its logit, "panic" panics, and
+    /// Can score two at once. Says when it starts, then does what it is told: a number is its logit, "panic" panics, and
     /// "wait" computes until it is cancelled, after 5 of 10 tokens.
     struct Scripted {
         identity: ModelIdentity,
@@ -498,7 +623,7 @@ mod tests {
         }
 
         fn score(
-            &mut self,
+            &self,
             patch: &Patch,
             _task: Option<&str>,
             run: &Run,
@@ -518,6 +643,10 @@ mod tests {
                 }
                 number => Ok(logits(number.parse().unwrap(), &[])),
             }
+        }
+
+        fn at_once(&self) -> NonZeroUsize {
+            NonZeroUsize::new(2).unwrap()
         }
     }
 
@@ -659,9 +788,8 @@ mod tests {
             told.send(tokens).unwrap();
             bench.engine.cancel(&slot("long"));
         };
-        let result = bench
-            .engine
-            .score_telling(slot("long"), request("wait"), tell);
+        let answer = bench.engine.ask(slot("long"), request("wait"));
+        let result = bench.engine.wait(&slot("long"), &answer, tell);
         assert_eq!(result, Err(ScoreError::Cancelled));
         assert_eq!(said.recv(), Ok(TokensRead { done: 5, all: 10 }));
     }
@@ -702,6 +830,42 @@ mod tests {
         let error = bench.engine.score(slot("a"), request("7.0")).unwrap_err();
         assert!(error.to_string().contains("3 times"), "{error}");
         assert_eq!(bench.loads.len(), MAX_PANICS as usize);
+    }
+
+    #[test]
+    fn as_many_run_side_by_side_as_the_model_can() {
+        let bench = bench_with(EngineOptions {
+            side_by_side: true,
+            ..EngineOptions::default()
+        });
+        let (send, answers) = unbounded();
+        let submit = |name: &'static str, script: &str| {
+            let send = send.clone();
+            let reply = move |result: Result<Verdict, _>| {
+                send.send((name, result.map(|it| it.cached))).unwrap();
+            };
+            bench
+                .engine
+                .submit(slot(name), Rank(0), request(script), reply);
+        };
+        submit("a", "wait");
+        assert_eq!(bench.started.recv().unwrap(), "wait");
+        // The other place is free; what is like the one that runs leaves it to others.
+        submit("like a", "wait");
+        submit("b", "1.0");
+        assert_eq!(answers.recv().unwrap(), ("b", Ok(false)));
+        submit("c", "panic");
+        assert!(answers.recv().unwrap().1.is_err());
+        assert_eq!(bench.engine.running().len(), 1);
+        bench.engine.cancel(&slot("like a"));
+        let expected = ("like a", Err(ScoreError::Cancelled));
+        assert_eq!(answers.recv().unwrap(), expected);
+        bench.engine.cancel(&slot("a"));
+        assert_eq!(answers.recv().unwrap(), ("a", Err(ScoreError::Cancelled)));
+        // A crash costs the model once all that ran with it have ended.
+        submit("b", "2.0");
+        assert_eq!(answers.recv().unwrap(), ("b", Ok(false)));
+        assert_eq!(bench.loads.len(), 2);
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl RewardModel for Running {
     }
 
     fn score(
-        &mut self,
+        &self,
         patch: &Patch,
         task: Option<&str>,
         run: &Run,

@@ -94,7 +94,7 @@ pub fn add(wanted: Remote<'_>, sample: &Patch) -> Result<Added, ImportError> {
     let manifest =
         serde_json::to_vec_pretty(&manifest).map_err(|error| refused(dir, error.to_string()))?;
     write(dir, MANIFEST, &manifest)?;
-    let mut model = Bundle::open(dir)?.model(Threads::new(std::num::NonZeroUsize::new(1))?)?;
+    let model = Bundle::open(dir)?.model(Threads::new(std::num::NonZeroUsize::new(1))?)?;
     let sample = model.score(sample, None, &Run::default())?;
     let dir = staging.keep();
     fs::rename(&dir, out).map_err(|error| io(out, error))?;

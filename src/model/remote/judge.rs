@@ -12,6 +12,7 @@ use super::sender::Sender;
 use crate::calibration::Logit;
 use crate::change::Patch;
 use crossbeam_channel::RecvTimeoutError;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -129,7 +130,7 @@ impl RewardModel for RemoteVerifier {
     }
 
     fn score(
-        &mut self,
+        &self,
         patch: &Patch,
         task: Option<&str>,
         run: &Run,
@@ -151,6 +152,11 @@ impl RewardModel for RemoteVerifier {
             truncated: laid.truncated,
             read: laid.read,
         })
+    }
+
+    fn at_once(&self) -> NonZeroUsize {
+        let most = self.asker.manifest.endpoint.limits.concurrency;
+        NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::super::reward::{ModelError, Run};
 use super::manifest::{Endpoint, Key};
+use crossbeam_channel::{Receiver, SendTimeoutError, bounded};
 use serde_json::Value;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ureq::http::Response;
@@ -27,6 +28,8 @@ pub(super) struct Sender {
     url: String,
     authorization: Option<String>,
     attempts: usize,
+    /// As full as questions are on their way.
+    places: (crossbeam_channel::Sender<()>, Receiver<()>),
 }
 
 /// Why a try failed, and whether another may not.
@@ -73,11 +76,26 @@ impl Sender {
                 Some(key) => Some(format!("Bearer {}", secret(key)?)),
             },
             attempts: endpoint.limits.attempts,
+            places: bounded(endpoint.limits.concurrency),
         })
     }
 
-    /// The answer to a question.
+    /// The answer to a question, which waits until fewer than the limit are on their way, whatever
+    /// patch they are about.
     pub(super) fn ask(&self, question: &Value, run: &Run) -> Result<Value, ModelError> {
+        let (enter, leave) = &self.places;
+        while let Err(SendTimeoutError::Timeout(())) = enter.send_timeout((), LOOK) {
+            if run.is_cancelled() {
+                return Err(ModelError::Cancelled);
+            }
+        }
+        let answer = self.answer(question, run);
+        // There is at least the one that was put there before.
+        let _ = leave.try_recv();
+        answer
+    }
+
+    fn answer(&self, question: &Value, run: &Run) -> Result<Value, ModelError> {
         let body = question.to_string();
         let mut tries = 0;
         loop {

@@ -205,7 +205,7 @@ pub fn import(
     let manifest =
         serde_json::to_vec_pretty(&manifest).map_err(|error| refused(dir, error.to_string()))?;
     write(dir, MANIFEST, &manifest)?;
-    let mut model = Bundle::open(dir)?.model(hardware)?;
+    let model = Bundle::open(dir)?.model(hardware)?;
     let sample = model.score(sample, None, &Run::default())?;
     let dir = staging.keep();
     fs::rename(&dir, wanted.out).map_err(|error| io(wanted.out, error))?;

@@ -162,7 +162,7 @@ impl RewardModel for GenerativeVerifier {
     }
 
     fn score(
-        &mut self,
+        &self,
         patch: &Patch,
         task: Option<&str>,
         run: &Run,

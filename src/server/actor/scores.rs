@@ -82,9 +82,9 @@ impl Actor {
             let EngineSlot::Running(engine) = &self.engine else {
                 return None;
             };
-            let (running, tokens) = engine.running()?;
-            let is_pending = pending.iter().any(|path| slot(path) == running);
-            is_pending.then_some(tokens)
+            let mut running = engine.running().into_iter();
+            let is_pending = |running: &Slot| pending.iter().any(|path| slot(path) == *running);
+            running.find_map(|(slot, tokens)| is_pending(&slot).then_some(tokens))
         };
         let step = progress.update(&pending, tokens, Instant::now());
         self.progress = progress;

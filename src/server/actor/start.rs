@@ -50,6 +50,7 @@ impl Actor {
         let events = self.events.clone();
         let idle = self.config.idle_unload_seconds;
         let options = EngineOptions {
+            side_by_side: false,
             gives_way: true,
             idle_unload: (idle > 0).then(|| Duration::from_secs(idle)),
             on_state: Some(Box::new(move |state| {
