@@ -4,7 +4,7 @@
 //! environment win over it, and a repository has no say.
 
 use super::Status;
-use super::doctor::sample;
+use super::doctor::{SAMPLE_TASK, sample};
 use super::model::{DeviceArg, cores, hardware};
 use super::remote::{RemoteArgs, add_remote};
 use crate::model::locate::VARIABLE;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
         Action::Verify { model } => {
             let bundle = Bundle::open(&named(model)?)?.verified_anew();
             let model = bundle.model(whole_machine()?)?;
-            let logits = model.score(&sample(), None, &Run::default())?;
+            let logits = model.score(&sample(), Some(SAMPLE_TASK), &Run::default())?;
             writeln!(
                 out,
                 "{}: every file is as bundle.json states; a sample patch has logit {:.3}",

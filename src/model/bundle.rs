@@ -9,6 +9,7 @@ use super::gguf::Gguf;
 use super::hardware::Hardware;
 use super::heads::HeadWeights;
 use super::manifest::{AnyManifest, FileEntry, Manifest, Refusal};
+use super::reader::{LateReader, Reader};
 use super::remote::{Destination, RemoteVerifier};
 use super::reward::{ModelError, ModelIdentity, RewardModel};
 use super::stamp::Stamp;
@@ -18,7 +19,7 @@ use super::trunk_heads::TrunkHeads;
 use super::verifier::GenerativeVerifier;
 use crate::calibration::{Calibration, Probability};
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
@@ -99,13 +100,14 @@ impl Bundle {
         &self.dir
     }
 
-    /// Reads and verifies all files and builds the model, computing on the given hardware.
+    /// Verifies all files and builds the model, computing on the given hardware. What only patches
+    /// with a description need is read for the first of them.
     ///
     /// # Errors
     /// [`ModelError`] naming the file and field at fault, or what memory the model needs.
     pub fn model(&self, hardware: impl Into<Hardware>) -> Result<Box<dyn RewardModel>, ModelError> {
         Ok(match &self.manifest {
-            AnyManifest::TrunkHeads(_) => Box::new(self.load_on(hardware.into().threads)?),
+            AnyManifest::TrunkHeads(_) => Box::new(self.heads_on(hardware.into().threads)?),
             AnyManifest::Verifier(_) => Box::new(self.verifier(hardware)?),
             AnyManifest::Remote(manifest) => {
                 let files = self.files();
@@ -139,8 +141,8 @@ impl Bundle {
         GenerativeVerifier::load(self.identity.clone(), manifest, &files, hardware.into())
     }
 
-    /// Like [`Bundle::model`] for a bundle that must be of kind `trunk-heads`, on the default
-    /// number of threads: `RAYON_NUM_THREADS`, or the number of physical cores.
+    /// Like [`Bundle::model`] for a bundle that must be of kind `trunk-heads`, with all that any patch
+    /// needs, on the default number of threads: `RAYON_NUM_THREADS`, or the number of physical cores.
     ///
     /// # Errors
     /// As for [`Bundle::model`].
@@ -153,27 +155,36 @@ impl Bundle {
     /// # Errors
     /// As for [`Bundle::model`].
     pub fn load_on(&self, threads: Threads) -> Result<TrunkHeads, ModelError> {
-        let AnyManifest::TrunkHeads(manifest) = &self.manifest else {
-            return Err(self.other_kind("trunk-heads"));
-        };
-        let files = Parts {
-            files: self.files(),
-            manifest,
-        };
-        // The three files take about the same time, so each gets its own thread.
-        let (trunk, tokenizer, heads) = threads.three(
-            || files.load_trunk(),
-            || files.load_tokenizer(),
-            || files.load_heads(),
-        );
+        let model = self.heads_on(threads)?;
+        model.load_reader()?;
+        Ok(model)
+    }
+
+    fn heads_on(&self, threads: Threads) -> Result<TrunkHeads, ModelError> {
+        let parts = self.parts()?;
+        let (later, pool) = (self.clone(), threads.clone());
+        let load = move || pool.run(|| later.parts()?.load_reader());
+        let (heads, sound) =
+            threads.run(|| rayon::join(|| parts.load_heads(), || parts.check_reader()));
+        sound?;
         Ok(TrunkHeads::new(
             self.identity.clone(),
-            manifest.limits(),
-            tokenizer?,
-            trunk?,
+            parts.manifest.limits(),
+            parts.manifest.trunk.hidden,
+            LateReader::new(Box::new(load)),
             heads?,
             threads,
         ))
+    }
+
+    fn parts(&self) -> Result<Parts<'_>, ModelError> {
+        let AnyManifest::TrunkHeads(manifest) = &self.manifest else {
+            return Err(self.other_kind("trunk-heads"));
+        };
+        Ok(Parts {
+            files: self.files(),
+            manifest,
+        })
     }
 
     fn files(&self) -> BundleFiles<'_> {
@@ -198,6 +209,21 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    fn load_reader(&self) -> Result<Reader, ModelError> {
+        // They take about the same time, so each gets its own thread.
+        let (trunk, tokenizer) = rayon::join(|| self.load_trunk(), || self.load_tokenizer());
+        Ok(Reader {
+            tokenizer: tokenizer?,
+            trunk: trunk?,
+        })
+    }
+
+    /// Hashes its files. A damaged bundle is refused at once, not when somebody describes a task.
+    fn check_reader(&self) -> Result<(), ModelError> {
+        self.files.check(self.entry(".gguf")?)?;
+        self.files.check(&self.manifest.tokenizer)
+    }
+
     fn load_trunk(&self) -> Result<Trunk, ModelError> {
         let (path, bytes) = self.weights(".gguf")?;
         let load = || {
@@ -232,11 +258,13 @@ impl Parts<'_> {
     }
 
     fn weights(&self, extension: &str) -> Result<(PathBuf, Vec<u8>), ModelError> {
-        let entry = self
-            .manifest
+        self.files.whole(self.entry(extension)?, MAX_WEIGHTS)
+    }
+
+    fn entry(&self, extension: &str) -> Result<&FileEntry, ModelError> {
+        self.manifest
             .weights(extension)
-            .map_err(|refusal| at(&self.files.dir.join(MANIFEST), refusal))?;
-        self.files.whole(entry, MAX_WEIGHTS)
+            .map_err(|refusal| at(&self.files.dir.join(MANIFEST), refusal))
     }
 }
 
@@ -262,24 +290,22 @@ impl BundleFiles<'_> {
     /// right hash.
     pub(super) fn weights(&self, entry: &FileEntry) -> Result<(PathBuf, File), ModelError> {
         let path = self.dir.join(&entry.file);
-        let fault = |source| ModelError::Read {
-            file: path.clone(),
-            source,
-        };
-        let metadata = std::fs::metadata(&path).map_err(fault)?;
-        if !metadata.is_file() {
-            return Err(invalid(&path, "is not a file".into()));
-        }
+        let (mut file, metadata) = open(&path)?;
         let stamp = Stamp::new(&entry.file, &entry.sha256, &metadata);
-        let mut file = File::open(&path).map_err(fault)?;
         if self.anew || !stamp.as_ref().is_some_and(|stamp| stamp.is_in(self.dir)) {
-            let actual = digest(&mut file).map_err(fault)?;
-            compare(&path, &actual, &entry.sha256)?;
+            verify_open(&path, &mut file, &entry.sha256)?;
             if let Some(stamp) = stamp {
                 stamp.keep(self.dir);
             }
         }
         Ok((path, file))
+    }
+
+    /// Hashes a file that is not needed yet.
+    fn check(&self, entry: &FileEntry) -> Result<(), ModelError> {
+        let path = self.dir.join(&entry.file);
+        let (mut file, _) = open(&path)?;
+        verify_open(&path, &mut file, &entry.sha256)
     }
 
     /// What is wrong with a file, as an error.
@@ -349,24 +375,32 @@ impl AnyManifest {
 }
 
 /// Reads a regular file of at most `limit` bytes.
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
-    let fault = |source| ModelError::Read {
-        file: path.to_path_buf(),
-        source,
-    };
-    let metadata = std::fs::metadata(path).map_err(fault)?;
+/// Opens what must be a file.
+fn open(path: &Path) -> Result<(File, Metadata), ModelError> {
+    let metadata = std::fs::metadata(path).map_err(unreadable(path))?;
     if !metadata.is_file() {
         return Err(invalid(path, "is not a file".into()));
     }
+    Ok((File::open(path).map_err(unreadable(path))?, metadata))
+}
+
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> ModelError {
+    |source| ModelError::Read {
+        file: path.to_path_buf(),
+        source,
+    }
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
+    let (file, metadata) = open(path)?;
     let too_large = || invalid(path, format!("is larger than the limit of {limit} bytes"));
     if metadata.len() > limit {
         return Err(too_large());
     }
-    let file = File::open(path).map_err(fault)?;
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     file.take(limit + 1)
         .read_to_end(&mut bytes)
-        .map_err(fault)?;
+        .map_err(unreadable(path))?;
     // The file may have grown since it was measured.
     if bytes.len() as u64 > limit {
         return Err(too_large());
@@ -376,6 +410,10 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
 
 fn verify(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
     compare(path, &hex(&Sha256::digest(bytes)), expected)
+}
+
+fn verify_open(path: &Path, file: &mut File, expected: &str) -> Result<(), ModelError> {
+    compare(path, &digest(file).map_err(unreadable(path))?, expected)
 }
 
 fn compare(path: &Path, actual: &str, expected: &str) -> Result<(), ModelError> {

@@ -21,6 +21,7 @@ mod metrics;
 mod ops;
 mod pool;
 mod problem;
+mod reader;
 pub mod remote;
 pub mod render;
 mod reversal;

@@ -40,17 +40,4 @@ impl Threads {
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.0.install(work)
     }
-
-    /// Runs three pieces of work side by side.
-    pub(super) fn three<A: Send, B: Send, C: Send>(
-        &self,
-        a: impl FnOnce() -> A + Send,
-        b: impl FnOnce() -> B + Send,
-        c: impl FnOnce() -> C + Send,
-    ) -> (A, B, C) {
-        self.run(|| {
-            let (a, (b, c)) = rayon::join(a, || rayon::join(b, c));
-            (a, b, c)
-        })
-    }
 }

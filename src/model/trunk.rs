@@ -73,11 +73,6 @@ impl Trunk {
         })
     }
 
-    /// Size of a hidden state.
-    pub(super) fn hidden(&self) -> usize {
-        self.shape.hidden
-    }
-
     /// The hidden states, one row a token, after each of the blocks in `readouts` (1-based,
     /// rising).
     pub(super) fn forward(

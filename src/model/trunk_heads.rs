@@ -10,24 +10,24 @@ use super::lines::{self, LineScores};
 use super::metrics;
 use super::pool::Pools;
 use super::problem::Problem;
+use super::reader::{LateReader, Reader};
 use super::reversal::{self, Side};
 use super::reward::{ModelError, ModelIdentity, PatchLogits, RewardModel, Run, SuspectLine};
 use super::surroundings::{self, Term};
 use super::threads::Threads;
-use super::trunk::Trunk;
 use super::window::{Limits, Windows};
 use crate::calibration::{Logit, Probability};
 use crate::change::Patch;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use tokenizers::Tokenizer;
 
 /// A loaded model of kind `trunk-heads`.
 pub struct TrunkHeads {
     identity: ModelIdentity,
     limits: Limits,
-    tokenizer: Tokenizer,
-    trunk: Trunk,
+    /// Of the trunk's states.
+    hidden: usize,
+    reader: LateReader,
     weights: HeadWeights,
     threads: Threads,
 }
@@ -51,28 +51,47 @@ impl TrunkHeads {
     pub(super) fn new(
         identity: ModelIdentity,
         limits: Limits,
-        tokenizer: Tokenizer,
-        trunk: Trunk,
+        hidden: usize,
+        reader: LateReader,
         weights: HeadWeights,
         threads: Threads,
     ) -> Self {
         Self {
             identity,
             limits,
-            tokenizer,
-            trunk,
+            hidden,
+            reader,
             weights,
             threads,
         }
     }
 
+    /// Loads what only patches with a description need, unless that was done.
+    ///
+    /// # Errors
+    /// [`ModelError`] naming the file and field at fault.
+    pub fn load_reader(&self) -> Result<(), ModelError> {
+        self.reader.get().map(drop)
+    }
+
     /// Lays the patch out in token windows, as [`RewardModel::score`] does first.
     ///
     /// # Errors
-    /// [`ModelError::Tokenizer`] if the tokenizer fails.
+    /// [`ModelError::Tokenizer`] if the tokenizer fails; [`ModelError`] naming the file at fault if
+    /// it cannot be loaded.
     pub fn windows(&self, patch: &Patch, task: Option<&str>) -> Result<Windows, ModelError> {
+        self.windows_by(self.reader.get()?, patch, task)
+    }
+
+    fn windows_by(
+        &self,
+        reader: &Reader,
+        patch: &Patch,
+        task: Option<&str>,
+    ) -> Result<Windows, ModelError> {
         Windows::pack(patch, task, self.limits, &mut |text| {
-            self.tokenizer
+            reader
+                .tokenizer
                 .encode_fast(text, false)
                 .map(|encoding| encoding.get_ids().to_vec())
                 .map_err(|error| ModelError::Tokenizer(error.to_string()))
@@ -92,27 +111,30 @@ impl TrunkHeads {
         if !patch.changes_lines() {
             return Err(ModelError::NothingToScore);
         }
-        self.threads.run(|| self.judge_here(patch, task, run))
+        let problem = Problem::new(task);
+        // Without a description the patch's score does not depend on what the trunk says, and of
+        // hunks it says too little for its time, which is nearly all that a score takes.
+        let is_described = !problem.text.is_empty();
+        let read = is_described.then(|| {
+            let reader = self.reader.get()?;
+            Ok::<_, ModelError>((reader, self.windows_by(reader, patch, task)?))
+        });
+        let read = read.transpose()?;
+        self.threads
+            .run(|| self.judge_here(patch, &problem, read, run))
     }
 
     fn judge_here(
         &self,
         patch: &Patch,
-        task: Option<&str>,
+        problem: &Problem<'_>,
+        read: Option<(&Reader, Windows)>,
         run: &Run,
     ) -> Result<Judgement, ModelError> {
-        let problem = Problem::new(task);
-        // Without a description the patch's score does not depend on what the trunk says, and of
-        // hunks it says too little for its time, which is nearly all that a score takes.
-        let is_described = !problem.text.is_empty();
-        let windows = is_described
-            .then(|| self.windows(patch, task))
-            .transpose()?;
-        let pools = self.read(windows.as_ref(), run)?;
-
-        let (text, hunks, lines) = self.hunks(patch, &problem, &pools, run)?;
+        let pools = self.read(read.as_ref(), run)?;
+        let (text, hunks, lines) = self.hunks(patch, problem, &pools, run)?;
         let judges = &self.weights.patch;
-        let metrics = metrics::of_patch(patch, &problem);
+        let metrics = metrics::of_patch(patch, problem);
         let branches = if judges.takes_for_snippet(patch, &metrics) {
             PatchBranches::Snippet {
                 trees: judges.snippet.1.sum(&metrics),
@@ -147,7 +169,7 @@ impl TrunkHeads {
             .map(of_hunk)
             .collect::<Result<_, ModelError>>()?;
         Ok(Judgement {
-            windows,
+            windows: read.map(|(_, windows)| windows),
             metrics,
             patch: (branches, logit),
             hunks,
@@ -223,16 +245,20 @@ impl TrunkHeads {
         patch.hunks().zip(numbers).map(side).collect()
     }
 
-    fn read<'a>(&self, windows: Option<&'a Windows>, run: &Run) -> Result<Pools<'a>, ModelError> {
+    fn read<'a>(
+        &self,
+        read: Option<&'a (&Reader, Windows)>,
+        run: &Run,
+    ) -> Result<Pools<'a>, ModelError> {
         let readouts = &self.weights.readouts;
-        let places = windows.map_or(&[][..], |windows| &windows.places);
-        let mut pools = Pools::new(places, readouts.len(), self.trunk.hidden());
-        let Some(windows) = windows else {
+        let places = read.map_or(&[][..], |(_, windows)| &windows.places);
+        let mut pools = Pools::new(places, readouts.len(), self.hidden);
+        let Some((reader, windows)) = read else {
             return Ok(pools);
         };
         run.expect(windows.tokens());
         for (number, window) in windows.windows.iter().enumerate() {
-            let states = self.trunk.forward(&window.ids, readouts, run)?;
+            let states = reader.trunk.forward(&window.ids, readouts, run)?;
             run.advance(window.ids.len());
             for (readout, states) in states.iter().enumerate() {
                 let states = states.flatten_all()?.to_vec1()?;
