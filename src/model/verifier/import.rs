@@ -105,8 +105,15 @@ pub enum ImportError {
         problem: String,
     },
     /// The bundle was made and does not work.
-    #[error("the imported model does not work: {0}")]
-    Model(#[from] ModelError),
+    #[error("the model does not work: {0}")]
+    Model(ModelError),
+}
+
+/// Not as a source, which whoever prints the whole chain would tell a second time.
+impl From<ModelError> for ImportError {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error)
+    }
 }
 
 /// What was found in the source.
