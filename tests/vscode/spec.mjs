@@ -438,7 +438,7 @@ await check('files that are put off are scored on demand', async () => {
   stage.configure(TINY);
 });
 
-await check('candidates: compared, shown beside their base, applied or refused', async () => {
+await check('candidates: compared, shown beside their base and each other, applied or refused', async () => {
   const task = new Repo(join(stage.folder, 'task'), { 'a.txt': numbered({}), 'b.txt': 'one\n' });
   task.write('a.txt', numbered({ 5: 'a bad idea of a branch' }));
   task.git('checkout', '-q', '-b', 'agent/bad');
@@ -492,6 +492,47 @@ await check('candidates: compared, shown beside their base, applied or refused',
   assert.match(label, /^a\.txt \([0-9a-f]{7} ↔ good one\.patch\)$/);
   assert.deepEqual([before, after], [numbered({}), numbered({ 5: 'a fine idea', 6: 'and ünother' })]);
   await stage.picture('candidates-tiny');
+
+  // Beside each other: with the first, with a selected one, and with the base where that has none.
+  const row = (text) => stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: text }).first();
+  const menu = async (text, title) => {
+    const entry = stage.page.locator('.monaco-menu .action-item', { hasText: title });
+    await eventually(`${title} on ${text}`, async () => {
+      await stage.page.keyboard.press('Escape');
+      await row(text).click({ button: 'right', timeout: 1000 });
+      await entry.first().click({ timeout: 1000 });
+      return true;
+    });
+  };
+  const eventuallySides = async (wanted, ...texts) => {
+    const [, ...shown] = await eventually(`diff ${wanted}`, sides, ([label]) => wanted.test(label));
+    assert.deepEqual(shown, texts);
+  };
+  await row('2. bad one.patch').click();
+  await eventuallyTree(matches(/^a\.txt12% · \+1 −1/));
+  await clickAction('12% · +1 −1', 'Compare with First Candidate');
+  const [fine, bad] = [numbered({ 5: 'a fine idea', 6: 'and ünother' }), numbered({ 5: 'a bad idea' })];
+  await eventuallySides(/^a\.txt \(good one\.patch ↔ bad one\.patch\)$/, fine, bad);
+  await stage.picture('candidates-beside-tiny');
+  await row('87% · +2 −2').hover();
+  await row('87% · +2 −2').locator('.action-label[aria-label^="Show Diff of Candidate"]').waitFor();
+  const first = row('87% · +2 −2').locator('.action-label[aria-label^="Compare with First"]');
+  assert.equal(await first.count(), 0);
+  await menu('2. bad one.patch', 'Select Candidate for Compare');
+  await eventuallyTree(matches(/2\. bad one\.patch12% · .* · selected$/));
+  await menu('87% · +2 −2', 'Compare with Selected Candidate');
+  await eventuallySides(/^a\.txt \(bad one\.patch ↔ good one\.patch\)$/, bad, fine);
+  const twoFiles = join(stage.folder, 'two files.patch');
+  const more = '--- a/b.txt\n+++ b/b.txt\n@@ -1 +1 @@\n-one\n+bad two\n';
+  writeFileSync(twoFiles, readFileSync(poor, 'utf8') + more);
+  await compare(twoFiles, good);
+  await eventuallyTree(matches(/2\. two files\.patch/));
+  await row('2. two files.patch').click();
+  await eventuallyTree(matches(/^b\.txt.*\+1 −1/));
+  await clickAction(/^b\.txt/, 'Compare with First Candidate');
+  await eventuallySides(/^b\.txt \([0-9a-f]{7} ↔ two files\.patch\)$/, 'one\n', 'bad two\n');
+  await compare(poor, good);
+  await eventuallyTree(matches(/2\. bad one\.patch/));
   const apply = (row, told) => clickUntilTold(row, 'Apply This Candidate', told);
   await apply('1. good one.patch', /made the changes of good one\.patch in 1 file\. Nothing is saved yet/);
   const made = numbered({ 0: 'mine, not saved', 5: 'a fine idea', 6: 'and ünother' });

@@ -9,6 +9,8 @@ import {
   candidateTip,
   comparisonNote,
   comparisonTip,
+  namesApart,
+  samePath,
   shortName,
 } from '../src/core/candidates';
 
@@ -54,6 +56,29 @@ test('a file tells its lowest score, its lines and its folder', () => {
     file({ path: 'n.py', status: 'added', removed: 0, probability: null }),
     '+2 · added',
   );
+});
+
+test('two candidates are told apart, and have the same file under another name', () => {
+  const file = (path: string, oldPath?: string): ComparedFile => ({
+    path,
+    ...(oldPath && { oldPath }),
+    status: 'modified',
+    added: 1,
+    removed: 1,
+    probability: null,
+  });
+  const twin = one({ id: '/c/good.patch' });
+  assert.deepEqual(namesApart(one({}), twin), ['/a b/good.patch', '/c/good.patch']);
+  assert.deepEqual(namesApart(one({ id: '/c/x.patch' }), twin), ['x.patch', 'good.patch']);
+  const other = one({
+    files: [file('a.py'), file('new.py', 'old.py')],
+    skipped: [{ path: 'picture.png', reason: 'binary' }],
+  });
+  assert.equal(samePath(other, file('a.py')), 'a.py');
+  assert.equal(samePath(other, file('b.py', 'a.py')), 'a.py');
+  assert.equal(samePath(other, file('old.py')), 'new.py');
+  assert.equal(samePath(other, file('picture.png')), 'picture.png');
+  assert.equal(samePath(other, file('b.py')), undefined);
 });
 
 test('a comparison tells how many are ranked, and what separates the first two', () => {

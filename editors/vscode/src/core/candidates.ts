@@ -75,6 +75,20 @@ export function shortName(id: string, source: Source): string {
   return source.kind === 'branch' ? id : (id.split(/[\\/]/).filter(Boolean).at(-1) ?? id);
 }
 
+/** What tells two candidates apart in a title. */
+export function namesApart(left: Compared, right: Compared): [string, string] {
+  const first = shortName(left.id, left.candidate);
+  const second = shortName(right.id, right.candidate);
+  return first === second ? [left.id, right.id] : [first, second];
+}
+
+/** The path at which `other` changes the same file, renamed or not; none if it leaves it alone. */
+export function samePath(other: Compared, file: ComparedFile): string | undefined {
+  const origin = file.oldPath ?? file.path;
+  const known = [...other.files, ...other.skipped].find(({ path }) => path === file.path);
+  return (known ?? other.files.find(({ path, oldPath }) => (oldPath ?? path) === origin))?.path;
+}
+
 /** What stands behind the name of a candidate. */
 export function candidateNote(one: Compared): string {
   const notes = [percent(one.probability)];

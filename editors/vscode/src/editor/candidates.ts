@@ -10,9 +10,12 @@ import {
   applied,
   type Choices,
   type Compared,
+  type ComparedFile,
   type Comparison,
   type FileTexts,
+  namesApart,
   type Source,
+  samePath,
   shortName,
 } from '../core/candidates';
 import { plural } from '../core/words';
@@ -25,6 +28,8 @@ interface Choice extends vscode.QuickPickItem {
 
 export class Candidates implements vscode.Disposable {
   comparison: Comparison | undefined;
+  /** The one of `comparison` that others are to be shown beside. */
+  selected: Compared | undefined;
   private sources: Source[] = [];
   private readonly changed = new vscode.EventEmitter<void>();
 
@@ -74,6 +79,44 @@ export class Candidates implements vscode.Disposable {
     await vscode.commands.executeCommand('vscode.diff', before, after, title);
   }
 
+  /** Keeps a candidate, for others to be shown beside it. */
+  select(one: Compared): void {
+    this.selected = one;
+    this.changed.fire();
+  }
+
+  /** Shows a file of a candidate beside the same file of `other`, or its base if that has none. */
+  async openBeside(
+    root: string,
+    other: Compared,
+    one: Compared,
+    file: ComparedFile,
+  ): Promise<void> {
+    const [left, right] = namesApart(other, one);
+    const otherPath = samePath(other, file);
+    if (otherPath === undefined) {
+      await this.openFile(root, one, file.path);
+      const told = `Diffidence: ${left} does not change ${file.path}: shown beside the base`;
+      vscode.window.setStatusBarMessage(told, 6000);
+      return;
+    }
+    const text = async ({ id, candidate }: Compared, name: string, place: string) => {
+      const params = { root, candidate, path: place };
+      const texts = await this.session.request<FileTexts>('diffidence/candidateFile', params);
+      if (texts.reason !== undefined) {
+        throw new Error(`${id}: ${place}: ${texts.reason}`);
+      }
+      // A full path may be the name, and a URI without a host cannot begin with two slashes.
+      return this.papers.put(`${name.replace(/^[\\/]+/, '')}/${place}`, texts.after ?? '');
+    };
+    const [before, after] = await Promise.all([
+      text(other, left, otherPath),
+      text(one, right, file.path),
+    ]);
+    const title = `${path.posix.basename(file.path)} (${left} ↔ ${right})`;
+    await vscode.commands.executeCommand('vscode.diff', before, after, title);
+  }
+
   /** Has the server make the changes of a candidate. Rejects with the reason if it cannot. */
   async apply(root: string, one: Compared): Promise<void> {
     const params = { root, candidate: one.candidate, digest: one.digest };
@@ -114,6 +157,7 @@ export class Candidates implements vscode.Disposable {
 
   private show(comparison: Comparison | undefined): void {
     this.comparison = comparison;
+    this.selected = undefined;
     this.changed.fire();
   }
 

@@ -66,6 +66,16 @@ export function registerCommands(house: House): vscode.Disposable {
       session.command('diffidence.stopIgnoringHunk', file.uri, hunk.id),
     'diffidence.openCandidateFile': ({ comparison, one, file }: CandidateFileNode) =>
       candidates.openFile(comparison.root, one, file.path),
+    'diffidence.compareWithFirst': ({ comparison, one, file }: CandidateFileNode) =>
+      candidates.openBeside(comparison.root, comparison.candidates[0] ?? one, one, file),
+    'diffidence.selectCandidate': ({ one }: CandidateNode | CandidateFileNode) =>
+      candidates.select(one),
+    'diffidence.compareWithSelected': ({ comparison, one, file }: CandidateFileNode) => {
+      if (candidates.selected === undefined) {
+        throw new Error('No candidate is selected for comparison.');
+      }
+      return candidates.openBeside(comparison.root, candidates.selected, one, file);
+    },
     'diffidence.applyThisCandidate': ({ comparison, one }: CandidateNode) =>
       candidates.apply(comparison.root, one),
     'diffidence.revert': async ({ file, hunk }: HunkNode) => {

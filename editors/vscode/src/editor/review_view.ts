@@ -181,11 +181,11 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
       case 'comparison':
         return comparisonItem(node);
       case 'candidate':
-        return candidateItem(node);
+        return candidateItem(node, this.candidates.selected);
       case 'refused':
         return refusedItem(node);
       case 'candidateFile':
-        return candidateFileItem(node);
+        return candidateFileItem(node, this.candidates.selected);
       case 'skipped':
         return skippedItem(node);
     }
@@ -219,9 +219,9 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     void vscode.commands.executeCommand('setContext', 'diffidence.postponed', isPutOff);
     void vscode.commands.executeCommand('setContext', 'diffidence.view', this.empty(all));
     const scores = all.map(({ root }) => this.repositories.probability(root));
-    const { comparison } = this.candidates;
+    const { comparison, selected } = this.candidates;
     void vscode.commands.executeCommand('setContext', 'diffidence.comparison', !!comparison);
-    const shown = JSON.stringify([all, scores, comparison]);
+    const shown = JSON.stringify([all, scores, comparison, selected?.candidate]);
     if (shown !== this.shown) {
       this.shown = shown;
       this.changed.fire(undefined);
@@ -339,15 +339,25 @@ function comparisonItem({ comparison }: ComparisonNode): vscode.TreeItem {
 
 const KIND_ICONS = { patch: 'diff', branch: 'git-branch', worktree: 'folder' };
 
-function candidateItem({ comparison, one }: CandidateNode): vscode.TreeItem {
+/** Tells the menus what a row of a candidate, or of one of its files, can be shown beside. */
+function context(row: CandidateNode | CandidateFileNode, selected: Compared | undefined): string {
+  const { kind, comparison, one } = row;
+  const isFirst = comparison.candidates[0] === one;
+  const beside = selected === undefined ? '' : selected === one ? '.selected' : '.other';
+  return `${kind}${isFirst ? '.first' : ''}${beside}`;
+}
+
+function candidateItem(row: CandidateNode, selected: Compared | undefined): vscode.TreeItem {
+  const { comparison, one } = row;
   const { Collapsed } = vscode.TreeItemCollapsibleState;
   const place = comparison.candidates.indexOf(one) + 1;
   const item = new vscode.TreeItem(`${place}. ${shortName(one.id, one.candidate)}`, Collapsed);
   item.id = `candidates\n${JSON.stringify(one.candidate)}`;
-  item.description = candidateNote(one);
+  const note = candidateNote(one);
+  item.description = one === selected ? `${note} · selected` : note;
   item.tooltip = candidateTip(one);
   item.iconPath = new vscode.ThemeIcon(KIND_ICONS[one.candidate.kind]);
-  item.contextValue = 'candidate';
+  item.contextValue = context(row, selected);
   return item;
 }
 
@@ -360,7 +370,11 @@ function refusedItem({ refused }: RefusedNode): vscode.TreeItem {
   return item;
 }
 
-function candidateFileItem({ comparison, one, file }: CandidateFileNode): vscode.TreeItem {
+function candidateFileItem(
+  node: CandidateFileNode,
+  selected: Compared | undefined,
+): vscode.TreeItem {
+  const { one, file } = node;
   const item = new vscode.TreeItem(path.posix.basename(file.path));
   item.id = `candidates\n${JSON.stringify(one.candidate)}\n${file.path}`;
   // For the icon of its language; a URI of a file would also show what git says of the work tree.
@@ -369,8 +383,7 @@ function candidateFileItem({ comparison, one, file }: CandidateFileNode): vscode
   item.description = candidateFileNote(file);
   const renamed = file.oldPath === undefined ? '' : `\nfrom ${file.oldPath}`;
   item.tooltip = `${file.path}${renamed}\n${candidateFileNote(file)}`;
-  item.contextValue = 'candidateFile';
-  const node: CandidateFileNode = { kind: 'candidateFile', comparison, one, file };
+  item.contextValue = context(node, selected);
   item.command = { command: 'diffidence.openCandidateFile', title: 'Open', arguments: [node] };
   return item;
 }
