@@ -66,7 +66,7 @@ impl Kernels for Accelerator {
         }
     }
 
-    fn gate(&self, gate: Tensor, up: Tensor) -> Result<Tensor> {
+    fn gate(&self, gate: Tensor, up: &Tensor) -> Result<Tensor> {
         silu(&gate)? * up
     }
 

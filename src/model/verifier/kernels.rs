@@ -29,7 +29,7 @@ pub(super) trait Kernels: Send + Sync {
     fn times(&self, rows: &Self::Rows, matrix: &Self::Matrix) -> Result<Self::Rows>;
 
     /// `silu(gate) * up`, the gated activation of Shazeer (2020), "GLU variants".
-    fn gate(&self, gate: Self::Rows, up: Self::Rows) -> Result<Self::Rows>;
+    fn gate(&self, gate: Self::Rows, up: &Self::Rows) -> Result<Self::Rows>;
 
     fn add(&self, to: Tensor, from: &Tensor) -> Result<Tensor>;
 

@@ -20,7 +20,7 @@ impl<K: Kernels> Gated<K> {
     pub(super) fn forward(&self, kernels: &K, rows: &K::Rows) -> Result<K::Rows> {
         let gate = trace_span!("gate").in_scope(|| kernels.times(rows, &self.gate))?;
         let up = trace_span!("up").in_scope(|| kernels.times(rows, &self.up))?;
-        let gated = trace_span!("activation").in_scope(|| kernels.gate(gate, up))?;
+        let gated = trace_span!("activation").in_scope(|| kernels.gate(gate, &up))?;
         trace_span!("down").in_scope(|| kernels.times(&gated, &self.down))
     }
 }

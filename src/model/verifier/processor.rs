@@ -37,7 +37,7 @@ impl Kernels for Processor {
         matrix.times(rows)
     }
 
-    fn gate(&self, mut gate: Lanes, up: Lanes) -> Result<Lanes> {
+    fn gate(&self, mut gate: Lanes, up: &Lanes) -> Result<Lanes> {
         ops::gate_values(gate.values_mut(), up.values());
         Ok(gate)
     }
