@@ -7,7 +7,7 @@ use super::records::Record;
 use super::score;
 use crate::calibration::{Calibration, LocalCalibrations, Probability};
 use crate::config::Config;
-use crate::model::{Bundle, DeviceChoice, Hardware, ModelError, Threads};
+use crate::model::{Bundle, Hardware, ModelError, Threads};
 use crate::review::Reviews;
 use crate::scoring::{Cache, Engine, EngineOptions, Judge, Loader, Opinion, Scope};
 use crate::server::ServerOptions;
@@ -77,14 +77,16 @@ pub(super) fn hardware(
     device: DeviceArg,
     threads: Option<NonZeroUsize>,
 ) -> Result<Hardware, ModelError> {
-    let choice = match device {
-        DeviceArg::Auto => DeviceChoice::Auto,
-        DeviceArg::Cpu => DeviceChoice::Cpu,
-        DeviceArg::Gpu => DeviceChoice::Gpu,
+    let accelerator = match device {
+        DeviceArg::Gpu => Some(Hardware::first_accelerator()?),
+        DeviceArg::Auto if Hardware::may_have_accelerator() => Hardware::first_accelerator()
+            .inspect_err(|problem| tracing::warn!("the processor computes: {problem}"))
+            .ok(),
+        DeviceArg::Auto | DeviceArg::Cpu => None,
     };
     Ok(Hardware {
         threads: Threads::new(threads)?,
-        accelerator: choice.accelerator()?,
+        accelerator,
     })
 }
 
@@ -227,5 +229,20 @@ impl Scorer for EngineScorer {
                 message: failure.message,
             }),
         })
+    }
+}
+
+#[cfg(all(test, not(any(feature = "cuda", feature = "metal"))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_graphics_processors_only_who_insists_is_refused() {
+        let accelerator = |device| Ok::<_, ModelError>(hardware(device, None)?.accelerator);
+        for device in [DeviceArg::Auto, DeviceArg::Cpu] {
+            assert!(accelerator(device).unwrap().is_none());
+        }
+        let error = accelerator(DeviceArg::Gpu).unwrap_err().to_string();
+        assert!(error.contains("--features cuda"), "{error}");
     }
 }

@@ -9,18 +9,6 @@ use super::threads::Threads;
 use candle_core::Device;
 use candle_core::utils::{cuda_is_available, metal_is_available};
 
-/// Which device the user wants a verifier to compute on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DeviceChoice {
-    /// The first graphics processor, if there is one that the program was built for.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The first graphics processor, or an error.
-    Gpu,
-}
-
 /// Where a model computes.
 #[derive(Debug, Clone)]
 pub struct Hardware {
@@ -48,24 +36,21 @@ impl std::fmt::Display for Hardware {
     }
 }
 
-impl DeviceChoice {
-    /// The graphics processor that was chosen, or none.
+impl Hardware {
+    /// Whether the program was built for graphics processors of some kind.
+    #[must_use]
+    pub fn may_have_accelerator() -> bool {
+        cuda_is_available() || metal_is_available()
+    }
+
+    /// The first graphics processor.
     ///
     /// # Errors
-    /// [`ModelError::Device`] if one was asked for and there is none.
-    pub fn accelerator(self) -> Result<Option<Device>, ModelError> {
-        match self {
-            Self::Cpu => Ok(None),
-            Self::Gpu => first().map(Some).map_err(ModelError::Device),
-            Self::Auto if !(cuda_is_available() || metal_is_available()) => Ok(None),
-            Self::Auto => Ok(first()
-                .inspect_err(|problem| tracing::warn!("the processor computes: {problem}"))
-                .ok()),
-        }
+    /// [`ModelError::Device`], which says what to do, if none can be used.
+    pub fn first_accelerator() -> Result<Device, ModelError> {
+        first().map_err(ModelError::Device)
     }
-}
 
-impl Hardware {
     /// Bytes that a verifier may take where it computes, if that can be told: for the processor,
     /// without pushing out other programs.
     pub(super) fn free_memory(&self) -> Option<u64> {
@@ -94,7 +79,6 @@ fn available() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// The first graphics processor. Fails with a sentence that says what to do.
 fn first() -> Result<Device, String> {
     let found = if cuda_is_available() {
         Device::new_cuda(0)
@@ -121,10 +105,8 @@ mod tests {
     #[cfg(not(any(feature = "cuda", feature = "metal")))]
     #[test]
     fn a_build_without_graphics_processors_says_so() {
-        for choice in [DeviceChoice::Auto, DeviceChoice::Cpu] {
-            assert!(choice.accelerator().unwrap().is_none());
-        }
-        let error = DeviceChoice::Gpu.accelerator().unwrap_err().to_string();
+        assert!(!Hardware::may_have_accelerator());
+        let error = Hardware::first_accelerator().unwrap_err().to_string();
         assert!(error.contains("--features cuda"), "{error}");
     }
 }

@@ -39,7 +39,7 @@ pub mod window;
 
 pub use bundle::Bundle;
 pub use fusion::{HunkBranches, PatchBranches};
-pub use hardware::{DeviceChoice, Hardware};
+pub use hardware::Hardware;
 pub use locate::locate;
 pub use metrics::METRICS;
 pub use render::LINE_CHARS;

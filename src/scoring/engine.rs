@@ -459,11 +459,11 @@ impl Worker {
                     // If there is no thread to be had, those that there are do its work.
                     drop(thread.spawn_scoped(scope, || shift.work_off()));
                 }
-                shift.answer(job);
+                shift.compute(job);
                 shift.work_off();
             });
         } else {
-            shift.answer(job);
+            shift.compute(job);
         }
         match shift.crash.into_inner() {
             None => self.model = Some(model),
@@ -544,14 +544,19 @@ impl Shift<'_> {
     }
 
     fn answer(&self, job: Job) {
-        let result = match self.shared.known(&job) {
-            Some(verdict) => Ok(verdict),
-            None => self.compute(&job),
-        };
+        match self.shared.known(&job) {
+            Some(verdict) => self.shared.finish(job, Ok(verdict)),
+            None => self.compute(job),
+        }
+    }
+
+    /// Answers a job of which nothing is known.
+    fn compute(&self, job: Job) {
+        let result = self.score(&job);
         self.shared.finish(job, result);
     }
 
-    fn compute(&self, job: &Job) -> Result<Verdict, ScoreError> {
+    fn score(&self, job: &Job) -> Result<Verdict, ScoreError> {
         let Job { request, run, .. } = job;
         let score = || {
             self.model
