@@ -234,6 +234,23 @@ fn a_classification_head_is_asked_for_raw_values() {
 }
 
 #[test]
+fn a_key_that_is_refused_is_told_from_none() {
+    let bench = Bench::new();
+    let key = bench.folder.path().join("key");
+    std::fs::write(&key, "old-key\n").unwrap();
+    let model = bench.model(|it| it.key = Some(Key::File(key)));
+    bench
+        .engine
+        .will(&[Act::Say(403, "", "{\"message\":\"expired\"}")]);
+    let error = score(&*model, &["good"]).unwrap_err().to_string();
+    let says = "status 403: it wants another key: expired";
+    assert!(
+        error.contains(says) && !error.contains("old-key"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_passes_is_tried_again_and_what_does_not_is_not() {
     let bench = Bench::new();
     let model = bench.model(|it| it.limits.concurrency = 1);
@@ -258,7 +275,7 @@ fn what_passes_is_tried_again_and_what_does_not_is_not() {
         (
             vec![Act::Say(401, "", "{\"detail\":\"who are you\"}")],
             1,
-            "it wants another key: who are you",
+            "it wants a key: name it with --key-env or --key-file when the model is added: who are you",
         ),
         (
             vec![Act::Say(302, "Location: http://example.org/\r\n", "")],

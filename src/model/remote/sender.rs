@@ -153,7 +153,11 @@ impl Sender {
                 .map_err(|error| Failure::final_(format!("its answer is no JSON: {error}")));
         }
         Err(Failure {
-            reason: refusal(status.as_u16(), &bytes.unwrap_or_default()),
+            reason: refusal(
+                status.as_u16(),
+                &bytes.unwrap_or_default(),
+                self.authorization.is_some(),
+            ),
             again: matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
             after: retry_after(&response),
         })
@@ -198,7 +202,7 @@ fn unreachable(error: ureq::Error) -> Failure {
 }
 
 /// What an engine says when it refuses, in one line.
-fn refusal(status: u16, body: &[u8]) -> String {
+fn refusal(status: u16, body: &[u8], has_key: bool) -> String {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let said = [&json["error"]["message"], &json["message"], &json["detail"]]
         .into_iter()
@@ -208,7 +212,11 @@ fn refusal(status: u16, body: &[u8]) -> String {
     line.retain(|c| !c.is_control());
     match status {
         300..=399 => format!("status {status}: it redirects elsewhere; state the final address"),
-        401 | 403 => format!("status {status}: it wants another key: {line}"),
+        401 | 403 if has_key => format!("status {status}: it wants another key: {line}"),
+        401 | 403 => format!(
+            "status {status}: it wants a key: name it with --key-env or --key-file when the model \
+             is added: {line}"
+        ),
         _ => format!("status {status}: {line}"),
     }
 }
