@@ -126,47 +126,51 @@ async function settled(element) {
 
 const row = (text) => stage.page.locator(`${VIEW} .monaco-list-row`, { hasText: text }).first();
 
-/** Clicks a row of the tree until that did something: a row that is renewed just then lets it pass. */
-async function clickRow(text, isDone) {
-  let clicks = 0;
-  await eventually(`a click on ${text}`, async () => {
-    if (clicks === 0 || !(await isDone())) {
-      await row(text).click({ timeout: 1000 });
-      clicks += 1;
+/** Clicks until that did something: what is renewed or busy just then lets a click pass. */
+async function clickUntil(what, click, isDone) {
+  let tries = 0;
+  await eventually(`a click on ${what}`, async () => {
+    if (tries === 0 || !(await isDone())) {
+      tries += 1;
+      await click();
     }
     return eventually('its effect', isDone, Boolean, 3000);
   });
+}
+
+const clickRow = (text, isDone) => clickUntil(text, () => row(text).click({ timeout: 1000 }), isDone);
+
+/** Accepts what a dialog at the top of the window asks. */
+function accept(isDone) {
+  const ok = stage.page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' });
+  return clickUntil('OK', () => ok.click({ timeout: 1000 }), isDone);
 }
 
 /** Unfolds a row of the tree, which then has a row like `shown`. */
 const unfold = (text, shown) => clickRow(text, async () => matches(shown)(await tree()));
 
 /** Clicks one of the buttons that a row of the tree shows under the mouse. */
-async function clickAction(text, title, isDone = () => false) {
+async function clickAction(text, title, isDone) {
   const line = row(text);
   // Rows may change places under the mouse.
-  await eventually(`${title} on ${text}`, async () => {
-    if (await isDone()) {
-      return true;
-    }
+  const click = async () => {
     await line.hover({ timeout: 1000 });
     await line.locator(`.action-label[aria-label^="${title}"]`).click({ timeout: 1000 });
-    return true;
-  });
+  };
+  await clickUntil(`${title} of ${text}`, click, isDone);
 }
 
-/** Also if a click is slow to say that it took effect: its row is gone then. */
-async function closeComparison() {
-  const isClosed = async () => !matches(/^Candidates/)(await tree());
-  await clickAction('Candidates', 'Close Comparison', isClosed);
-  await eventually('the comparison is closed', isClosed);
-}
+const closeComparison = () =>
+  clickAction('Candidates', 'Close Comparison', async () => !matches(/^Candidates/)(await tree()));
 
 /** The same until it says what is wanted: again if the list was renewed just then, as users are told. */
-async function clickUntilTold(text, title, pattern) {
-  await eventually(`${title} on ${text}`, async () => {
-    await clickAction(text, title);
-    const told = await eventually('message', toasts, (text) => pattern.test(text) || text.includes('Try again.'));
+async function clickActionUntilTold(text, title, pattern) {
+  await eventually(`${title} of ${text}`, async () => {
+    let told;
+    await clickAction(text, title, async () => {
+      told = await toasts();
+      return pattern.test(told) || told.includes('Try again.');
+    });
     await stage.command('notifications.clearAll');
     return pattern.test(told);
   });
@@ -207,8 +211,9 @@ await check('a repository with edits: the view lists them, open or not', async (
   );
   console.log(`activation: ${activation.toFixed(1)} ms`);
   await eventuallyStatus(/\d+% · 2 to check/);
-  await stage.page.locator('.statusbar-item[id$="diffidence.score"]').click();
-  const rows = await eventuallyTree((rows) => rows.length === 5);
+  const item = stage.page.locator('.statusbar-item[id$="diffidence.score"]');
+  await clickUntil('the status bar', () => item.click({ timeout: 1000 }), async () => (await tree()).length === 5);
+  const rows = await tree();
   assert.match(rows.join('\n'), /a\.txt.*1 to check/);
   assert.match(rows.join('\n'), /naïve ☃ ü\.txt.*1 to check/);
   assert.match(rows.join('\n'), /\d+% {2}a bad idea.*line 2 · \+1 −1/);
@@ -240,9 +245,8 @@ await check('an open file: lens, diagnostic, hover, gutter, language status', as
 });
 
 await check('a file is scored again on demand, open or not', async () => {
-  await clickAction(/^naïve ☃ ü\.txt/, 'Rescore File');
   const shown = () => stage.inside((vscode) => vscode.window.activeTextEditor?.document.uri.fsPath);
-  await eventually('the file', shown, (file) => file === odd);
+  await clickAction(/^naïve ☃ ü\.txt/, 'Rescore File', async () => (await shown()) === odd);
   await eventuallyLens(/\d+% likely correct · 1 hunk to check/);
   await stage.command('workbench.action.closeActiveEditor');
   await eventuallyLens(/\d+% likely correct · 1 of 2 hunks to check/);
@@ -294,46 +298,41 @@ await check('a task is shown "with task", and taken back', async () => {
 
 await check('mark wrong: stored, exported', async () => {
   assert.equal(review().marks.length, 0);
-  await clickAction('a bad idea', 'Mark as Wrong');
-  const { marks } = await eventually('marks', review, ({ marks }) => marks.length === 1);
+  await clickAction('a bad idea', 'Mark as Wrong', () => review().marks.length === 1);
+  const { marks } = review();
   assert.equal(marks[0].label, 'wrong');
   assert.equal(marks[0].path, 'a.txt');
   assert.match(marks[0].patch, /a bad idea/);
   // Of a file that no editor shows.
   await stage.command('workbench.action.closeAllEditors');
-  await clickAction('bad: not open', 'Mark as Correct');
-  await eventually('marks', review, ({ marks }) => marks.length === 2);
+  await clickAction('bad: not open', 'Mark as Correct', () => review().marks.length === 2);
   await stage.edit(a);
   const exported = join(stage.folder, 'marks of mine.jsonl');
   await palette('Diffidence: Export Feedback');
   const input = stage.page.locator('.quick-input-widget input').first();
   await eventually('dialog', () => input.inputValue(), (text) => text.endsWith('diffidence-marks.jsonl'));
   await input.fill(exported);
-  await stage.page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).click();
-  await eventually('message', toasts, (text) => /Diffidence: .*marks of mine\.jsonl/.test(text));
+  await accept(async () => /Diffidence: .*marks of mine\.jsonl/.test(await toasts()));
   const lines = readFileSync(exported, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
   assert.deepEqual(lines.map(({ label }) => label).toSorted(), [0, 1]);
   await stage.command('notifications.clearAll');
 });
 
 await check('ignore, and stop ignoring', async () => {
-  await clickAction('a bad idea', 'Ignore Hunk');
-  await eventuallyDiagnostics(a, '');
+  await clickAction('a bad idea', 'Ignore Hunk', async () => (await diagnostics(a)) === '');
   await eventuallyLens(/1 ignored/);
   await eventuallyTree(matches(/a bad idea.*ignored/));
   await eventuallyStatus(/· 1 to check/);
-  await clickAction('a bad idea', 'Stop Ignoring Hunk');
-  await eventuallyDiagnostics(a, '1:0-1:10');
+  await clickAction('a bad idea', 'Stop Ignoring Hunk', async () => (await diagnostics(a)) === '1:0-1:10');
   await eventuallyStatus(/· 2 to check/);
   await eventuallyTree((rows) => /^a\.txt/.test(rows[0]));
 });
 
 await check('the diff is shown, and a hunk is put back', async () => {
-  await clickAction(/^a\.txt/, 'Show Diff against Base');
   const diff = () => stage.inside((vscode) => vscode.window.activeTextEditor?.document.getText());
-  await eventually('diff', diff, (text) => text?.includes('+a bad idea'));
-  await clickAction('a fine idea', 'Revert Hunk to Base');
-  await eventually('text', () => text(a), (text) => text === numbered({ 1: EDITED[1] }));
+  await clickAction(/^a\.txt/, 'Show Diff against Base', async () => (await diff())?.includes('+a bad idea'));
+  const reverted = numbered({ 1: EDITED[1] });
+  await clickAction('a fine idea', 'Revert Hunk to Base', async () => (await text(a)) === reverted);
   assert.equal(repo.read('a.txt'), numbered(EDITED));
   await eventuallyTree((rows) => !matches(/a fine idea/)(rows));
 });
@@ -412,8 +411,8 @@ await check('repeated crashes: said, nothing stale is left, and a restart helps'
   await eventuallyStatus(/stopped/);
   assert.equal(await diagnostics(a), '');
   assert.deepEqual(await tree(), []);
-  await stage.page.locator('.notification-toast a', { hasText: 'Restart' }).click();
-  await eventuallyStatus(/1 to check/);
+  const restart = stage.page.locator('.notification-toast a', { hasText: 'Restart' });
+  await clickUntil('Restart', () => restart.click({ timeout: 1000 }), async () => /1 to check/.test(await status()));
   await eventuallyDiagnostics(a, '2:0-2:20');
 });
 
@@ -487,10 +486,12 @@ await check('candidates: compared, shown beside their base and each other, appli
   const list = stage.page.locator('.quick-input-list .monaco-list-row');
   await eventually('choices', () => list.allTextContents(), (all) => all.some((text) => text.includes('agent/bad')));
   assert.match((await list.allTextContents()).join('\n'), /Patch files…[^]*agent\/bad[^]*task.*what is changed here now/);
-  await list.filter({ hasText: 'agent/bad' }).click();
-  await list.filter({ hasText: 'what is changed here now' }).click();
-  await stage.page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).click();
-  await eventuallyTree(matches(/^Candidates1 ranked · 1 not/));
+  for (const text of ['agent/bad', 'what is changed here now']) {
+    const choice = list.filter({ hasText: text });
+    const isTicked = async () => (await choice.getAttribute('aria-checked')) === 'true';
+    await clickUntil(text, () => choice.click({ timeout: 1000 }), isTicked);
+  }
+  await accept(async () => matches(/^Candidates1 ranked · 1 not/)(await tree()));
   await eventuallyTree(matches(/1\. agent\/bad12%/));
   await eventuallyTree(matches(/taskit changes nothing since [0-9a-f]{7}/));
 
@@ -519,45 +520,50 @@ await check('candidates: compared, shown beside their base and each other, appli
   await stage.picture('candidates-tiny');
 
   // Beside each other: with the first, with a selected one, and with the base where that has none.
-  const menu = async (text, title) => {
-    const entry = stage.page.locator('.monaco-menu .action-item', { hasText: title });
-    await eventually(`${title} on ${text}`, async () => {
-      await stage.page.keyboard.press('Escape');
-      await row(text).click({ button: 'right', timeout: 1000 });
-      await entry.first().click({ timeout: 1000 });
-      // VS Code lets a click pass that comes within 100 ms of the menu: it stays open then.
-      await entry.first().waitFor({ state: 'hidden', timeout: 1000 });
-      return true;
-    });
-  };
+  const menu = (text, title, isDone) =>
+    clickUntil(
+      `${title} of ${text}`,
+      async () => {
+        const entry = stage.page.locator('.monaco-menu .action-item', { hasText: title }).first();
+        await stage.page.keyboard.press('Escape');
+        await row(text).click({ button: 'right', timeout: 1000 });
+        // VS Code lets a click pass that comes within 100 ms of the menu, which stays open then.
+        await entry.click({ timeout: 1000 });
+      },
+      isDone,
+    );
   const eventuallySides = async (wanted, ...texts) => {
     const [, ...shown] = await eventually(`diff ${wanted}`, sides, ([label]) => wanted.test(label));
     assert.deepEqual(shown, texts);
   };
   await unfold('2. bad one.patch', /^a\.txt12% · \+1 −1/);
-  await clickAction('12% · +1 −1', 'Compare with First Candidate');
+  const shows = (wanted) => async () => wanted.test((await sides())[0]);
+  const beside = /^a\.txt \(good one\.patch ↔ bad one\.patch\)$/;
+  await clickAction('12% · +1 −1', 'Compare with First Candidate', shows(beside));
   const [fine, bad] = [numbered({ 5: 'a fine idea', 6: 'and ünother' }), numbered({ 5: 'a bad idea' })];
-  await eventuallySides(/^a\.txt \(good one\.patch ↔ bad one\.patch\)$/, fine, bad);
+  await eventuallySides(beside, fine, bad);
   await stage.picture('candidates-beside-tiny');
   await row('87% · +2 −2').hover();
   await row('87% · +2 −2').locator('.action-label[aria-label^="Show Diff of Candidate"]').waitFor();
   const first = row('87% · +2 −2').locator('.action-label[aria-label^="Compare with First"]');
   assert.equal(await first.count(), 0);
-  await menu('2. bad one.patch', 'Select Candidate for Compare');
-  await eventuallyTree(matches(/2\. bad one\.patch12% · .* · selected$/));
-  await menu('87% · +2 −2', 'Compare with Selected Candidate');
-  await eventuallySides(/^a\.txt \(bad one\.patch ↔ good one\.patch\)$/, bad, fine);
+  const selected = matches(/2\. bad one\.patch12% · .* · selected$/);
+  await menu('2. bad one.patch', 'Select Candidate for Compare', async () => selected(await tree()));
+  const turned = /^a\.txt \(bad one\.patch ↔ good one\.patch\)$/;
+  await menu('87% · +2 −2', 'Compare with Selected Candidate', shows(turned));
+  await eventuallySides(turned, bad, fine);
   const twoFiles = join(stage.folder, 'two files.patch');
   const more = '--- a/b.txt\n+++ b/b.txt\n@@ -1 +1 @@\n-one\n+bad two\n';
   writeFileSync(twoFiles, readFileSync(poor, 'utf8') + more);
   await compare(twoFiles, good);
   await eventuallyTree(matches(/2\. two files\.patch/));
   await unfold('2. two files.patch', /^b\.txt.*\+1 −1/);
-  await clickAction(/^b\.txt/, 'Compare with First Candidate');
-  await eventuallySides(/^b\.txt \([0-9a-f]{7} ↔ two files\.patch\)$/, 'one\n', 'bad two\n');
+  const besideBase = /^b\.txt \([0-9a-f]{7} ↔ two files\.patch\)$/;
+  await clickAction(/^b\.txt/, 'Compare with First Candidate', shows(besideBase));
+  await eventuallySides(besideBase, 'one\n', 'bad two\n');
   await compare(poor, good);
   await eventuallyTree(matches(/2\. bad one\.patch/));
-  const apply = (text, told) => clickUntilTold(text, 'Apply This Candidate', told);
+  const apply = (text, told) => clickActionUntilTold(text, 'Apply This Candidate', told);
   await apply('1. good one.patch', /made the changes of good one\.patch in 1 file\. Nothing is saved yet/);
   const made = numbered({ 0: 'mine, not saved', 5: 'a fine idea', 6: 'and ünother' });
   await eventually('text', () => text(task.path('a.txt')), (now) => now === made);

@@ -29,7 +29,7 @@ test('completion', function()
   end
   h.equal(
     complete('Diffidence '),
-    'apply base compare diff doctor ignore list log mark next prev rescore restart revert review task toggle unignore'
+    'apply base compare diff doctor ignore list log mark next prev rescore restart revert review task toggle unignore view'
   )
   h.equal(complete('Diffidence re'), 'rescore restart revert review')
   h.equal(complete('Diffidence mark '), 'correct wrong')

@@ -1,4 +1,4 @@
---- Candidate patches for one task: ranked, and one of them applied, by the server.
+--- Candidate patches for one task: ranked, shown, and one of them applied, by the server.
 local client_of = require('diffidence.client')
 local say = require('diffidence.say')
 
@@ -9,10 +9,20 @@ local M = {}
 ---@field path? string Of a patch file or the folder of a work tree.
 ---@field name? string Of a branch, or any revision.
 
+---@class diffidence.ComparedFile
+---@field path string
+---@field oldPath? string
+---@field status string
+---@field added integer
+---@field removed integer
+---@field probability? number The lowest of its hunks.
+
 ---@class diffidence.Compared
 ---@field id string
 ---@field candidate diffidence.Source
 ---@field digest string
+---@field files diffidence.ComparedFile[]
+---@field skipped { path: string, reason: string }[]
 
 ---@class diffidence.Comparison
 ---@field root string
@@ -40,7 +50,9 @@ end
 ---@return string? root
 local function here()
   local client = client_of.need()
-  local root = client and client_of.root()
+  -- What the plugin shows lies in no folder.
+  local is_ours = vim.api.nvim_buf_get_name(0):match('^diffidence://')
+  local root = client and (is_ours and last and last.root or client_of.root())
   if client and not root then
     say('there is no git repository here', vim.log.levels.WARN)
   end
@@ -68,8 +80,42 @@ function M.compare(words)
   local params = { root = root, candidates = vim.tbl_map(M.source, words) }
   client_of.request(client, 'diffidence/compare', params, function(comparison)
     last = comparison
-    require('diffidence.scratch')('candidates', vim.split(vim.trim(comparison.text), '\n'))
+    require('diffidence.scratch').show('candidates', vim.split(vim.trim(comparison.text), '\n'))
   end)
+end
+
+--- A candidate of the last comparison in this repository.
+---@param root string
+---@param source diffidence.Source
+---@return diffidence.Compared?
+local function compared(root, source)
+  for _, one in ipairs(last and last.root == root and last.candidates or {}) do
+    if vim.deep_equal(one.candidate, source) then
+      return one
+    end
+  end
+end
+
+--- Shows a file of a candidate beside its base, or beside another candidate's.
+---@param words string[]
+function M.view(words)
+  local client, root = here()
+  if not client then
+    return
+  elseif #words < 1 or #words > 2 then
+    say('use `:Diffidence view {candidate} [{other candidate}]`', vim.log.levels.WARN)
+    return
+  end
+  local found = {}
+  for number, word in ipairs(words) do
+    found[number] = compared(root, M.source(word))
+    if not found[number] then
+      local text = '%s is not among the candidates that were compared: begin with `:Diffidence compare`'
+      say(text:format(word), vim.log.levels.WARN)
+      return
+    end
+  end
+  require('diffidence.beside').view(client, root, found[1], found[2])
 end
 
 --- Makes the changes of a candidate, unsaved.
@@ -83,17 +129,20 @@ function M.apply(words)
     return
   end
   local source = M.source(words[1])
-  local digest
-  for _, compared in ipairs(last and last.root == root and last.candidates or {}) do
-    if vim.deep_equal(compared.candidate, source) then
-      digest = compared.digest
-    end
-  end
-  local params = { root = root, candidate = source, digest = digest }
+  local known = compared(root, source)
+  local params = { root = root, candidate = source, digest = known and known.digest }
   client_of.request(client, 'diffidence/applyCandidate', params, function(done)
     local text = 'made the changes of %s in %s; nothing is saved yet'
     say(text:format(words[1], count(done.files, 'file')))
   end)
+end
+
+--- The candidates that were compared last, with spaces escaped.
+---@return string[]
+function M.complete_compared()
+  return vim.tbl_map(function(one)
+    return ((one.candidate.name or one.candidate.path):gsub(' ', '\\ '))
+  end, last and last.candidates or {})
 end
 
 --- Branches, work trees and files that a candidate may be read from, with spaces escaped.

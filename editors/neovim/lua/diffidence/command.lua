@@ -136,6 +136,14 @@ M.SUBCOMMANDS = {
   },
   toggle = { run = toggle },
   unignore = { run = call('hunk', 'unignore') },
+  view = {
+    run = function(_, words)
+      require('diffidence.candidates').view(words)
+    end,
+    complete = function(words)
+      return #words < 2 and require('diffidence.candidates').complete_compared() or {}
+    end,
+  },
 }
 
 --- Runs `:Diffidence`; without a subcommand it lists.

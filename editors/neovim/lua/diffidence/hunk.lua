@@ -105,7 +105,7 @@ function M.show_diff(command, context)
   end
   client_of.execute(client, SHOW_DIFF, command.arguments, function(result)
     local lines = vim.split(vim.trim(result.diff), '\n')
-    require('diffidence.scratch')('diff', lines, 'diff')
+    require('diffidence.scratch').show('diff', lines, 'diff')
   end)
 end
 

@@ -38,7 +38,7 @@ function M.show(name, arguments)
     if result.code == 124 then
       text = text .. ('\nstopped after %d s'):format(M.TIMEOUT_MS / 1000)
     end
-    require('diffidence.scratch')(name, vim.split(text, '\n'))
+    require('diffidence.scratch').show(name, vim.split(text, '\n'))
   end)
 end
 
