@@ -154,9 +154,14 @@ fn what_cannot_be_fitted_is_said_and_changes_nothing() {
     let bench = Bench::new();
     let data = bench.records(30, true);
     let (code, said) = bench.run(&["calibrate", "--data", &data]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     let needed = "too few: it takes 50 for intercept, 200 for Platt, 1000 for beta";
     assert!(said.contains(needed), "{said}");
+    assert!(said.contains("nothing could be fitted"), "{said}");
+    let data = bench.records(80, false);
+    let (code, said) = bench.run(&["calibrate", "--data", &data]);
+    assert_eq!(code, 2);
+    assert!(said.contains("no scored patch with a label"), "{said}");
     let (code, said) = bench.run(&["calibrate", "--marks"]);
     assert_eq!(code, 2);
     assert!(
@@ -181,6 +186,44 @@ fn marks_of_hunks_calibrate_hunks() {
     assert!(said.contains("hunks: 120 labels, 90% correct"), "{said}");
     assert!(said.contains("intercept"), "{said}");
     assert!(bench.checked().0.starts_with("local-"));
+}
+
+#[test]
+fn what_was_not_fitted_stays_uncalibrated() {
+    let bench = Bench::new();
+    let json = String::from_utf8(bench.model.read("calibration.json")).unwrap();
+    let json = json.replace("\"tiny\"", "\"uncalibrated\"");
+    bench.model.write("calibration.json", json.as_bytes());
+    bench.model.rehash();
+    assert_eq!(bench.checked().0, "uncalibrated");
+    let data = bench.records(80, false);
+    let (code, said) = bench.run(&["calibrate", "--data", &data, "--unlabelled"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("uncalibrated says nothing"), "{said}");
+
+    // The label of a patch with two hunks is none of its hunks'.
+    let data = bench.records(240, true);
+    let second = "@@ -9 +9 @@\\n-y\\n+z\\n";
+    let lines = std::fs::read_to_string(&data).unwrap();
+    let two = lines.replace("bad\\n", &format!("bad\\n{second}"));
+    let two = two.replace("good\\n", &format!("good\\n{second}"));
+    std::fs::write(&data, two).unwrap();
+    let (code, said) = bench.run(&["calibrate", "--data", &data]);
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("hunks: 240"), "{said}");
+    assert!(said.contains("still hunks uncalibrated"), "{said}");
+    let id = bench.checked().0;
+    assert!(id.ends_with(" (hunks uncalibrated)"), "{id}");
+    let (_, said) = bench.run(&["check"]);
+    assert!(said.contains("tiny@0.0.1, hunks uncalibrated"), "{said}");
+
+    // That of a patch with one hunk is.
+    std::fs::write(&data, lines).unwrap();
+    let (code, said) = bench.run(&["calibrate", "--data", &data]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("hunks: 240 labels, 50% correct"), "{said}");
+    let id = bench.checked().0;
+    assert!(!id.contains("uncalibrated"), "{id}");
 }
 
 #[test]

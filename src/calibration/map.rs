@@ -127,7 +127,19 @@ impl Map {
 }
 
 /// Names the calibration of a model that has none yet, in every output.
-pub const UNCALIBRATED: &str = "uncalibrated";
+const UNCALIBRATED: &str = "uncalibrated";
+/// End the name of a calibration of which only the other half was fitted.
+const PATCHES_UNCALIBRATED: &str = " (patches uncalibrated)";
+const HUNKS_UNCALIBRATED: &str = " (hunks uncalibrated)";
+
+/// What was never fitted, of the calibration with this name, in a word or two.
+#[must_use]
+pub fn lack(id: &str) -> Option<&str> {
+    let ends = [PATCHES_UNCALIBRATED, HUNKS_UNCALIBRATED];
+    let end = ends.into_iter().find(|end| id.ends_with(end));
+    end.map(|end| end.trim_matches([' ', '(', ')']))
+        .or((id == UNCALIBRATED).then_some(id))
+}
 
 impl Calibration {
     /// For a model whose scores were never compared with what was right: they pass as they are.
@@ -149,10 +161,28 @@ impl Calibration {
         }
     }
 
-    /// Whether it was ever fitted to anything.
+    /// The same under a name that says which of its maps were ever fitted to anything.
     #[must_use]
-    pub fn is_fitted(&self) -> bool {
-        self.id != UNCALIBRATED
+    pub fn named(self, name: &str, patches: bool, hunks: bool) -> Self {
+        let id = match (patches, hunks) {
+            (true, true) => name.into(),
+            (true, false) => format!("{name}{HUNKS_UNCALIBRATED}"),
+            (false, true) => format!("{name}{PATCHES_UNCALIBRATED}"),
+            (false, false) => UNCALIBRATED.into(),
+        };
+        Self { id, ..self }
+    }
+
+    /// Whether the map of patches was ever fitted to anything.
+    #[must_use]
+    pub fn fits_patches(&self) -> bool {
+        self.id != UNCALIBRATED && !self.id.ends_with(PATCHES_UNCALIBRATED)
+    }
+
+    /// Whether the map of hunks was ever fitted to anything.
+    #[must_use]
+    pub fn fits_hunks(&self) -> bool {
+        self.id != UNCALIBRATED && !self.id.ends_with(HUNKS_UNCALIBRATED)
     }
 
     /// The bin of `notes.hunk.bins` that holds a hunk's score at the reference prior; `None` if
@@ -230,6 +260,31 @@ mod tests {
         assert!(at(0.0, 0.68) > at(0.0, 0.2));
         assert!(at(1.0, 0.68) > at(0.5, 0.68));
         assert!((at(f64::MAX, 0.5) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_name_says_what_was_fitted() {
+        let check = |patches, hunks, expect: &str, lacks: Option<&str>| {
+            let calibration = Calibration::uncalibrated().named("mine", patches, hunks);
+            assert_eq!(calibration.id, expect);
+            assert_eq!(lack(&calibration.id), lacks);
+            let fits = (calibration.fits_patches(), calibration.fits_hunks());
+            assert_eq!(fits, (patches, hunks));
+        };
+        check(true, true, "mine", None);
+        check(
+            true,
+            false,
+            "mine (hunks uncalibrated)",
+            Some("hunks uncalibrated"),
+        );
+        check(
+            false,
+            true,
+            "mine (patches uncalibrated)",
+            Some("patches uncalibrated"),
+        );
+        check(false, false, "uncalibrated", Some("uncalibrated"));
     }
 
     #[test]

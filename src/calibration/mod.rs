@@ -13,7 +13,7 @@ pub mod probability;
 mod risk_diagram;
 
 pub use local::{LocalCalibrations, LocalError};
-pub use map::{Beta, Calibration, CalibrationError, Map, ReliabilityBin, UNCALIBRATED};
+pub use map::{Beta, Calibration, CalibrationError, Map, ReliabilityBin, lack};
 pub use prior::shift_prior;
 pub use probability::{Logit, Probability};
 pub use risk_diagram::risk_diagram;

@@ -13,11 +13,11 @@ use super::models::folder;
 use super::records;
 use crate::calibration::fit::{FEWEST_LABELS, Fit, Kind, Sample, base_rate, fit};
 use crate::calibration::metrics::bootstrap::Estimate;
-use crate::calibration::{Calibration, Map, Probability};
+use crate::calibration::{Calibration, Logit, Map, Probability, lack};
 use crate::config::Config;
 use crate::model::Bundle;
 use crate::review::{Label, Reviews, Scope};
-use crate::scoring::{Engine, Judge, Opinion};
+use crate::scoring::{Engine, Judge, Opinion, Score};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::collections::HashMap;
@@ -64,13 +64,7 @@ struct Labelled {
 }
 
 impl Labelled {
-    fn add(
-        &mut self,
-        cluster: String,
-        label: bool,
-        logit: crate::calibration::Logit,
-        p: Probability,
-    ) {
+    fn add(&mut self, cluster: String, label: bool, logit: Logit, p: Probability) {
         let next = u32::try_from(self.clusters.len()).unwrap_or(u32::MAX);
         let cluster = *self.clusters.entry(cluster).or_insert(next);
         self.samples.push(Sample {
@@ -107,25 +101,29 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<Status> {
         .ok()
         .flatten()
         .unwrap_or_else(|| bundle.calibration.clone());
+    let mut fitted = [current.fits_patches(), current.fits_hunks()];
     let mut new = Calibration {
-        id: format!("local-{}", today()),
         notes: json!({"from": bundle.calibration.id}),
         ..current.clone()
     };
     let is_better = if args.unlabelled {
+        if !current.fits_patches() {
+            bail!("what is uncalibrated says nothing about a base rate: give labels first");
+        }
         let path = args.from.data.as_deref().unwrap_or(Path::new("-"));
         shift(path, args, &mut new, out)?
     } else {
         let judge = Judge::new(bundle.identity.clone(), current, None);
         let (patches, hunks) = match &args.from.data {
-            Some(path) => (
-                labelled_patches(path, &engine(&args.model, &Config::default())?)?,
-                Labelled::default(),
-            ),
+            Some(path) => {
+                let engine = engine(&args.model, &Config::default())?;
+                labelled(path, &engine, !bundle.calibration.fits_hunks())?
+            }
             None => marked(&judge)?,
         };
         let mut is_better = false;
         let mut labels = (0.0, 0);
+        let mut could_be_fitted = false;
         let maps = [
             (
                 "patches",
@@ -135,13 +133,21 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<Status> {
             ),
             ("hunks", &hunks, &bundle.calibration.hunk, &mut new.hunk),
         ];
-        for (name, labelled, start, map) in maps {
-            if let Some(fit) = fit_one(name, labelled, start, args, out)? {
+        for ((name, labelled, start, map), fitted) in maps.into_iter().zip(&mut fitted) {
+            let Some(fit) = fit_one(name, labelled, start, args, out)? else {
+                continue;
+            };
+            could_be_fitted = true;
+            if fit.gain.value.is_some_and(|gain| gain > 0.0) {
                 *map = fit.map;
+                *fitted = true;
                 is_better = true;
                 labels.0 += labelled.share_right() * labelled.samples.len() as f64;
                 labels.1 += labelled.samples.len();
             }
+        }
+        if !could_be_fitted {
+            bail!("nothing is written: nothing could be fitted");
         }
         if is_better {
             new.default_prior = Probability::new(labels.0 / f64::from(u32::try_from(labels.1)?))?;
@@ -156,8 +162,13 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<Status> {
         writeln!(out, "nothing is written: this was a dry run")?;
         return Ok(Status::Fine);
     }
+    let [patches, hunks] = fitted;
+    let new = new.named(&format!("local-{}", today()), patches, hunks);
     let path = store.save(hash, &new)?;
     writeln!(out, "written to {}", path.display())?;
+    if let Some(lack) = lack(&new.id) {
+        writeln!(out, "still {lack}: no labels of that kind helped")?;
+    }
     writeln!(
         out,
         "in force from now on, and in an editor once its language server is restarted; \
@@ -170,22 +181,34 @@ fn today() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
-/// Scores labelled records. What cannot be scored is passed over and counted on standard error.
-fn labelled_patches(path: &Path, engine: &Engine) -> Result<Labelled> {
-    let mut labelled = Labelled::default();
-    each_scored(path, engine, |record, score| {
-        if let Some(label) = record.label {
-            let cluster = record.task.clone().unwrap_or_else(|| record.id.to_string());
-            labelled.add(cluster, label, score.logit, score.probability);
+/// Scores labelled records: the patches, and with `takes_hunks` the hunks of those that have only
+/// one, whose label it is, too. What cannot be scored is passed over and counted on standard error.
+fn labelled(path: &Path, engine: &Engine, takes_hunks: bool) -> Result<(Labelled, Labelled)> {
+    let (mut patches, mut hunks) = (Labelled::default(), Labelled::default());
+    each_scored(path, engine, |record, score, opinions| {
+        let Some(label) = record.label else {
+            return;
+        };
+        let cluster = record.task.clone().unwrap_or_else(|| record.id.to_string());
+        if let ([Opinion::Score(only)], true) = (opinions, takes_hunks) {
+            hunks.add(cluster.clone(), label, only.logit, only.probability);
         }
+        patches.add(cluster, label, score.logit, score.probability);
     })?;
-    Ok(labelled)
+    if patches.samples.is_empty() {
+        bail!(
+            "{} has no scored patch with a label: give each record a `label`, 1 for correct and 0 \
+             for wrong",
+            path.display()
+        );
+    }
+    Ok((patches, hunks))
 }
 
 fn each_scored(
     path: &Path,
     engine: &Engine,
-    mut take: impl FnMut(&records::Record, crate::scoring::Score),
+    mut take: impl FnMut(&records::Record, Score, &[Opinion]),
 ) -> Result<()> {
     let (mut failed, mut first) = (0u64, None);
     for taken in Ahead::of(path, engine)? {
@@ -193,7 +216,7 @@ fn each_scored(
             Ok((record, judged)) => match judged {
                 Ok(judged) => match judged.verdict.patch {
                     Opinion::Score(score) => {
-                        take(&record, score);
+                        take(&record, score, &judged.verdict.hunks);
                         continue;
                     }
                     Opinion::Abstention(why) => format!("{}: cannot judge: {why}", record.id),
@@ -242,7 +265,7 @@ fn marked(judge: &Judge) -> Result<(Labelled, Labelled)> {
     Ok((patches, hunks))
 }
 
-/// Fits one map and says what came of it. `None` if it would not help.
+/// Fits one map and says what came of it. `None` if it cannot be fitted.
 fn fit_one(
     name: &str,
     labelled: &Labelled,
@@ -284,7 +307,7 @@ fn fit_one(
         writeln!(out, "  {measure:<10} {before:>8.4} {after:>8.4}")?;
     }
     writeln!(out, "  log-loss falls by {}", shown(&fit.gain))?;
-    Ok(Some(fit).filter(|fit| fit.gain.value.is_some_and(|gain| gain > 0.0)))
+    Ok(Some(fit))
 }
 
 fn shown(estimate: &Estimate) -> String {
@@ -305,7 +328,7 @@ fn shift(
     let engine = engine(&args.model, &Config::default())?;
     let prior = engine.judge().prior();
     let mut probabilities = Vec::new();
-    each_scored(path, &engine, |_, score| {
+    each_scored(path, &engine, |_, score, _| {
         probabilities.push(score.probability)
     })?;
     let n = probabilities.len();

@@ -2,7 +2,7 @@
 //! else, and a summary that is never missing.
 
 use super::report::{Counts, FileOutcome, FileReport, HunkReport, Report, ScoredFile};
-use crate::calibration::UNCALIBRATED;
+use crate::calibration::lack;
 use crate::scoring::hunks_to_check;
 use crate::syntax::Severity;
 use anstyle::{AnsiColor, Style};
@@ -151,11 +151,8 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out, "{}", parts.join(" · "))?;
-    let uncalibrated = if report.frame.calibration == UNCALIBRATED {
-        ", uncalibrated"
-    } else {
-        ""
-    };
+    let uncalibrated =
+        lack(&report.frame.calibration).map_or_else(String::new, |lack| format!(", {lack}"));
     let task = if report.frame.task {
         " · task description used"
     } else {

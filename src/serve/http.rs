@@ -251,7 +251,7 @@ async fn health(State(service): State<Arc<Service>>, request: Request) -> Respon
             "version": identity.version,
             "hash": identity.bundle_hash,
         },
-        "calibrated": judge.calibration().is_fitted(),
+        "calibrated": judge.calibration().fits_patches(),
         "calibration": judge.calibration().id,
         "prior": judge.prior(),
         "queue": {"waiting": desk.waiting(), "capacity": desk.capacity()},

@@ -64,7 +64,7 @@ pub(in crate::server) fn hover(
     } else {
         "just computed"
     };
-    let calibration = if judge.calibration().is_fitted() {
+    let calibration = if judge.calibration().fits_hunks() {
         format!("calibration {}", verdict.calibration)
     } else {
         "uncalibrated: the order may be good, the percentage is not".into()

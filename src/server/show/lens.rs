@@ -39,7 +39,7 @@ pub(in crate::server) fn title(document: &Document, judge: &Judge) -> Option<Str
             } else {
                 ""
             };
-            let uncalibrated = if judge.calibration().is_fitted() {
+            let uncalibrated = if judge.calibration().fits_patches() {
                 ""
             } else {
                 " · uncalibrated"
