@@ -174,14 +174,25 @@ impl Hunk {
         })
     }
 
+    /// The lines with their 1-based numbers in the new text; `None` for removed lines.
+    pub fn numbered(&self) -> impl Iterator<Item = (Option<u32>, &Line)> {
+        let mut next = Some(self.new.start);
+        self.lines.iter().map(move |line| {
+            if line.kind == LineKind::Removed {
+                return (None, line);
+            }
+            let number = next;
+            next = next.and_then(|next| next.checked_add(1));
+            (number, line)
+        })
+    }
+
     /// The 1-based number in the new text of the line at `index` of [`Hunk::lines`]; `None` for a
-    /// removed line, or past the end.
+    /// removed line, or past the end. It counts from the start: for all lines take
+    /// [`Hunk::numbered`].
     #[must_use]
     pub fn new_line(&self, index: usize) -> Option<u32> {
-        let is_new = |line: &&Line| line.kind != LineKind::Removed;
-        self.lines.get(index).filter(is_new)?;
-        let before = self.lines[..index].iter().filter(is_new).count();
-        self.new.start.checked_add(u32::try_from(before).ok()?)
+        self.numbered().nth(index)?.0
     }
 
     /// The number of lines of the given kind.

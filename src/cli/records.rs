@@ -333,15 +333,44 @@ fn take_messages(object: &mut Map<String, Value>) -> Result<Vec<Message>, String
         }
     };
     let message = |(index, turn): (usize, Value)| {
-        let text = |field: &str| turn.get(field).and_then(Value::as_str).map(str::to_owned);
-        match (text("role"), text("content")) {
+        let role = turn.get("role").and_then(Value::as_str).map(str::to_owned);
+        match (role, told(&turn)) {
             (Some(role), Some(content)) => Ok(Message { role, content }),
             _ => Err(format!(
-                "`messages[{index}]` must be an object with the strings `role` and `content`"
+                "`messages[{index}]` must be an object with the string `role`, and with `content` as \
+                 a string, an array of parts, or null"
             )),
         }
     };
     turns.into_iter().enumerate().map(message).collect()
+}
+
+/// What a turn says and which tools it calls, as OpenAI's chat completions have it: `content` is a
+/// string, parts or nothing. `None` if it is something else.
+fn told(turn: &Value) -> Option<String> {
+    let mut said: Vec<String> = match turn.get("content") {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(parts)) => parts.iter().map(part).collect::<Option<_>>()?,
+        // Nothing to say is said by being there or by calling something.
+        Some(Value::Null) => Vec::new(),
+        None if turn.get("tool_calls").is_some() => Vec::new(),
+        _ => return None,
+    };
+    let calls = turn.get("tool_calls").and_then(Value::as_array);
+    said.extend(calls.into_iter().flatten().filter_map(|call| {
+        let text = |field: &str| call.get("function")?.get(field)?.as_str();
+        Some(format!("{}({})", text("name")?, text("arguments")?))
+    }));
+    Some(said.join("\n"))
+}
+
+/// A part of a message: its text, or the name of what is none.
+fn part(part: &Value) -> Option<String> {
+    match (part, part.get("text"), part.get("type")) {
+        (Value::String(text), ..) | (_, Some(Value::String(text)), _) => Some(text.clone()),
+        (_, None, Some(Value::String(name))) => Some(format!("[{name}]")),
+        _ => None,
+    }
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -418,8 +447,31 @@ mod tests {
         );
         check(
             r#"{"id":"a","patch":"p","messages":[{"role":"user"}]}"#,
-            "line 1: `messages[0]` must be an object with the strings `role` and `content`",
+            "line 1: `messages[0]` must be an object with the string `role`, and with `content` as \
+             a string, an array of parts, or null",
         );
+    }
+
+    #[test]
+    fn turns_are_told_as_chat_completions_have_them() {
+        let check = |turn: &str, expect: Option<&str>| {
+            let turn: Value = serde_json::from_str(turn).unwrap();
+            assert_eq!(told(&turn).as_deref(), expect, "{turn}");
+        };
+        check(r#"{"content":"fix"}"#, Some("fix"));
+        check(
+            r#"{"content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{}},"b"]}"#,
+            Some("a\n[image_url]\nb"),
+        );
+        check(
+            r#"{"content":null,"tool_calls":[{"type":"function","function":{"name":"run","arguments":"{\"c\":\"ls\"}"}}]}"#,
+            Some(r#"run({"c":"ls"})"#),
+        );
+        check(r#"{"content":null}"#, Some(""));
+        check(r#"{"tool_calls":[]}"#, Some(""));
+        check("{}", None);
+        check(r#"{"content":5}"#, None);
+        check(r#"{"content":[5]}"#, None);
     }
 
     #[test]

@@ -218,10 +218,9 @@ fn of_text(file: &FileChange) -> Option<Abstention> {
         return Some(Abstention::LongLines);
     }
     let first = file.hunks.iter().flat_map(|hunk| {
-        let shown = (0..hunk.lines.len()).filter_map(|index| {
-            let line = hunk.new_line(index)?;
-            (line <= BANNER_LINES).then(|| hunk.lines[index].text.as_str())
-        });
+        let shown = hunk
+            .numbered()
+            .filter_map(|(number, line)| (number? <= BANNER_LINES).then_some(line.text.as_str()));
         shown.collect::<Vec<_>>()
     });
     let has_banner = |text: &str| {

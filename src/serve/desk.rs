@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::spawn_blocking;
 
 /// Logit of a patch that is not to be rewarded: a probability of 0.005%. Finite, so that a trainer
 /// can take means, and lower than what models say of patches.
@@ -181,12 +182,21 @@ impl Desk {
     ///
     /// # Errors
     /// [`Trouble`], for all questions at once.
-    pub(super) async fn answer(&self, questions: Vec<Question>) -> Result<Vec<Answer>, Trouble> {
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        questions: Vec<Question>,
+    ) -> Result<Vec<Answer>, Trouble> {
         let mut waiting = Waiting {
             engine: &self.engine,
             slots: Vec::new(),
         };
-        let asked: Vec<Asked> = questions.into_iter().map(|it| self.prepare(it)).collect();
+        // Reading a large patch must not keep others, nor the clock, from being heard.
+        let desk = Arc::clone(self);
+        let prepare = move || questions.into_iter().map(|it| desk.prepare(it)).collect();
+        let asked: Vec<Asked> = spawn_blocking(prepare).await.map_err(|error| {
+            tracing::error!(%error, "reading patches panicked");
+            Trouble::Model("internal error: see the service's log".into())
+        })?;
         let mut places = self.places_for(&asked)?.into_iter();
         let mut coming = Vec::new();
         for asked in asked {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// What all handlers share.
 pub(super) struct Service {
-    pub(super) desk: Desk,
+    pub(super) desk: Arc<Desk>,
     pub(super) token: Option<Token>,
     /// Time for a request to be read and answered.
     pub(super) timeout: Duration,

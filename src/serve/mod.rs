@@ -131,7 +131,7 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let service = Arc::new(Service {
-        desk: Desk::new(engine, queue, Guard { max_changed_lines }),
+        desk: Arc::new(Desk::new(engine, queue, Guard { max_changed_lines })),
         token,
         timeout,
         begun: Instant::now(),

@@ -285,13 +285,10 @@ fn key(grammar: Option<Grammar>, text: &str) -> [u8; 32] {
 fn added_lines(change: &FileChange) -> Vec<RangeInclusive<u32>> {
     let mut runs: Vec<RangeInclusive<u32>> = Vec::new();
     for hunk in &change.hunks {
-        for (index, line) in hunk.lines.iter().enumerate() {
-            let Some(number) = hunk.new_line(index) else {
+        for (number, line) in hunk.numbered() {
+            let (Some(number), LineKind::Added) = (number, line.kind) else {
                 continue;
             };
-            if line.kind != LineKind::Added {
-                continue;
-            }
             match runs.last_mut() {
                 Some(run) if run.end() + 1 == number => *run = *run.start()..=number,
                 _ => runs.push(number..=number),
