@@ -91,7 +91,9 @@ fn an_imported_model_is_listed_verified_used_and_given_up() {
         &["moe@", "logit"],
     );
     says(&bench.run(&["model", "use", "moe"], 0), &["moe@"]);
-    says(&bench.run(&["model", "list"], 0), &["* moe@"]);
+    let listed = bench.run(&["model", "list"], 0);
+    says(&listed, &["* moe@", "  diffidence-small@"]);
+    says(&bench.run(&["model", "verify", "bundled"], 0), &["logit"]);
 
     let never = ["check", "--fail-on", "never"];
     says(&bench.run(&never, 0), &["a.py", "moe@", "uncalibrated"]);
@@ -117,6 +119,17 @@ fn an_imported_model_is_listed_verified_used_and_given_up() {
     let again = bench.run(&never, 0);
     says(&again, &["diffidence-small@"]);
     assert!(!again.contains("uncalibrated"), "{again}");
+
+    // One that is chosen and gone is told wherever it would be used, and the others still listed.
+    bench.run(&["model", "use", "moe"], 0);
+    let models = bench.home.path().join("cache/data/models");
+    std::fs::rename(models.join("moe"), models.join(".making-moe")).unwrap();
+    for command in [&["model", "list"][..], &never] {
+        let said = bench.run(command, 2);
+        says(&said, &["not in", "moe", "any more", "model use bundled"]);
+        assert!(!said.contains("moe@"), "{said}");
+    }
+    says(&bench.run(&["model", "list"], 2), &["diffidence-small@"]);
 }
 
 #[test]

@@ -105,7 +105,8 @@ pub(super) fn folder(stated: Option<&Path>) -> Result<PathBuf, ModelError> {
 /// What the user chose, if anything.
 pub(super) fn chosen() -> Option<PathBuf> {
     let text = std::fs::read_to_string(choice()?).ok()?;
-    Some(PathBuf::from(text.trim_end_matches('\n')))
+    let folder = text.trim_end_matches('\n');
+    (!folder.is_empty()).then(|| PathBuf::from(folder))
 }
 
 fn choice() -> Option<PathBuf> {
@@ -124,6 +125,9 @@ fn whole_machine() -> Result<Hardware, ModelError> {
 
 /// The folder of a model that is called by its name or by its folder.
 fn named(model: &str) -> Result<PathBuf> {
+    if model == BUNDLED {
+        return Ok(locate::bundled()?);
+    }
     let imported = models()?.join(model);
     let folder = if imported.is_dir() {
         imported
@@ -245,26 +249,39 @@ fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
 }
 
 fn list(out: &mut dyn Write) -> Result<()> {
-    let used = folder(None)?.canonicalize()?;
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(models()?)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.join("bundle.json").is_file())
-        .collect();
-    folders.sort();
-    if !folders.contains(&used) {
-        folders.insert(0, used.clone());
+    let used = folder(None);
+    let is_visible = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        // What is being made is none yet.
+        !name.to_string_lossy().starts_with('.') && path.join("bundle.json").is_file()
+    };
+    let imported = std::fs::read_dir(models()?).into_iter().flatten().flatten();
+    let imported = imported.map(|entry| entry.path()).filter(is_visible);
+    let others = [locate::bundled().ok(), used.as_ref().ok().cloned()];
+    let mut folders = Vec::new();
+    for folder in others.into_iter().flatten().chain(imported) {
+        folders.push(folder.canonicalize()?);
     }
+    folders.sort();
+    folders.dedup();
+    let at_use = match &used {
+        Ok(used) => Some(used.canonicalize()?),
+        Err(_) => None,
+    };
     for folder in folders {
-        let mark = if folder == used { "*" } else { " " };
+        let mark = if at_use.as_ref() == Some(&folder) {
+            "*"
+        } else {
+            " "
+        };
         let said = match Bundle::open(&folder) {
             Ok(bundle) => bundle.identity.to_string(),
             Err(error) => format!("cannot be used: {error}"),
         };
         writeln!(out, "{mark} {said}  {}", folder.display())?;
     }
+    // The rest is no use without it.
+    used?;
     Ok(())
 }
 
@@ -279,10 +296,12 @@ fn choose(model: &str, out: &mut dyn Write) -> Result<()> {
     }
     let folder = named(model)?;
     let bundle = Bundle::open(&folder)?;
-    if let Some(parent) = choice.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::write(&choice, format!("{}\n", folder.display()))?;
+    let cannot = || format!("cannot write {}", choice.display());
+    let parent = choice.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).with_context(cannot)?;
+    let mut file = tempfile::NamedTempFile::new_in(parent).with_context(cannot)?;
+    writeln!(file, "{}", folder.display()).with_context(cannot)?;
+    file.persist(&choice).with_context(cannot)?;
     writeln!(
         out,
         "{} is used from now on, unless `--model` or {VARIABLE} names another",

@@ -9,7 +9,6 @@
 
 use super::bundle::MANIFEST;
 use super::reward::ModelError;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Environment variable that names the folder of the model to use.
@@ -27,37 +26,41 @@ const SHARED: &str = "share/diffidence/models/default";
 /// the clone whose `target` folder the program is in, and of the clone it was built from.
 ///
 /// # Errors
-/// [`ModelError::NotFound`] if there is no bundle where one of these points to,
-/// [`ModelError::NotInstalled`] with the places looked at otherwise.
+/// [`ModelError::NotFound`] or [`ModelError::ChosenIsGone`] if there is no bundle where one of these
+/// points to, [`ModelError::NotInstalled`] with the places looked at otherwise.
 pub fn locate(explicit: Option<&Path>, chosen: Option<&Path>) -> Result<PathBuf, ModelError> {
     let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
-    let program = std::env::current_exe()
-        .and_then(|path| path.canonicalize())
-        .ok();
+    let variable = variable.as_deref().map(Path::new);
+    choose(explicit.or(variable), chosen, bundled)
+}
+
+/// The folder of the bundled model, as [`locate`] finds it where nothing else is named.
+///
+/// # Errors
+/// [`ModelError::NotInstalled`] with the places looked at.
+pub fn bundled() -> Result<PathBuf, ModelError> {
+    let program = std::env::current_exe().and_then(|path| path.canonicalize());
     let clone = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let variable = variable.as_deref();
-    choose(explicit, variable, chosen, program.as_deref(), clone)
+    first(places(program.ok().as_deref(), clone))
 }
 
 fn choose(
-    explicit: Option<&Path>,
-    variable: Option<&OsStr>,
+    stated: Option<&Path>,
     chosen: Option<&Path>,
-    program: Option<&Path>,
-    clone: &Path,
+    bundled: impl FnOnce() -> Result<PathBuf, ModelError>,
 ) -> Result<PathBuf, ModelError> {
-    if let Some(stated) = explicit.or(variable.map(Path::new)).or(chosen) {
-        return if is_bundle(stated) {
-            Ok(stated.to_path_buf())
-        } else {
-            Err(ModelError::NotFound(stated.to_path_buf()))
-        };
+    match (stated, chosen) {
+        (Some(stated), _) if is_bundle(stated) => Ok(stated.to_path_buf()),
+        (Some(stated), _) => Err(ModelError::NotFound(stated.to_path_buf())),
+        (None, Some(chosen)) if is_bundle(chosen) => Ok(chosen.to_path_buf()),
+        (None, Some(chosen)) => Err(ModelError::ChosenIsGone(chosen.to_path_buf())),
+        (None, None) => bundled(),
     }
-    let places = places(program, clone);
-    match places.iter().find(|place| is_bundle(place)) {
-        Some(place) => Ok(place.clone()),
-        None => Err(ModelError::NotInstalled(places)),
-    }
+}
+
+fn first(places: Vec<PathBuf>) -> Result<PathBuf, ModelError> {
+    let found = places.iter().find(|place| is_bundle(place)).cloned();
+    found.ok_or(ModelError::NotInstalled(places))
 }
 
 fn places(program: Option<&Path>, clone: &Path) -> Vec<PathBuf> {
@@ -100,7 +103,7 @@ mod tests {
         let root = root.path();
         let program = root.join("clone/target/release/diffidence");
         let built = root.join("built");
-        let find = || choose(None, None, None, Some(&program), &built);
+        let find = || choose(None, None, || first(places(Some(&program), &built)));
 
         let Err(ModelError::NotInstalled(places)) = find() else {
             panic!("there is no bundle yet");
@@ -127,32 +130,15 @@ mod tests {
     fn a_stated_place_is_final() {
         let root = tempfile::tempdir().unwrap();
         let good = bundle(&root.path().join("good"));
-        let clone = root.path();
-        bundle(&clone.join(DEFAULT));
         let missing = root.path().join("missing");
-        assert_eq!(
-            choose(
-                Some(&good),
-                Some(missing.as_os_str()),
-                Some(&missing),
-                None,
-                clone
-            )
-            .unwrap(),
-            good
-        );
-        assert_eq!(
-            choose(None, Some(good.as_os_str()), Some(&missing), None, clone).unwrap(),
-            good
-        );
-        assert_eq!(choose(None, None, Some(&good), None, clone).unwrap(), good);
-        for (explicit, variable, chosen) in [
-            (Some(&*missing), None, None),
-            (None, Some(missing.as_os_str()), None),
-            (None, None, Some(&*missing)),
-        ] {
-            let error = choose(explicit, variable, chosen, None, clone).unwrap_err();
-            assert!(matches!(error, ModelError::NotFound(dir) if dir == missing));
-        }
+        let find = |stated: Option<&Path>, chosen: Option<&Path>| {
+            choose(stated, chosen, || Ok("bundled".into()))
+        };
+        assert_eq!(find(Some(&good), Some(&missing)).unwrap(), good);
+        assert_eq!(find(None, Some(&good)).unwrap(), good);
+        let error = find(Some(&missing), Some(&good)).unwrap_err();
+        assert!(matches!(error, ModelError::NotFound(dir) if dir == missing));
+        let error = find(None, Some(&missing)).unwrap_err();
+        assert!(matches!(error, ModelError::ChosenIsGone(dir) if dir == missing));
     }
 }

@@ -26,6 +26,7 @@ pub mod remote;
 pub mod render;
 mod reversal;
 pub mod reward;
+mod staging;
 mod stamp;
 mod surroundings;
 pub mod threads;

@@ -148,6 +148,12 @@ pub enum ModelError {
     /// No bundle where one was looked for.
     #[error("no model bundle in {0}: point `--model` at a folder that holds a bundle.json")]
     NotFound(PathBuf),
+    /// The model that the user chose was removed or moved.
+    #[error(
+        "the model that was chosen is not in {0} any more: choose another with `diffidence model use \
+         NAME`, or go back with `diffidence model use bundled`"
+    )]
+    ChosenIsGone(PathBuf),
     /// A file of the bundle is missing or cannot be read.
     #[error("model bundle: cannot read {file}: {source}; restore the bundle")]
     Read {

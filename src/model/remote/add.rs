@@ -4,13 +4,13 @@
 
 use super::super::bundle::{Bundle, MANIFEST};
 use super::super::reward::{PatchLogits, Run};
+use super::super::staging::Staging;
 use super::super::threads::Threads;
 use super::super::verifier::{ImportError, Markup, TemplateChoice, io, refused, template, write};
 use super::manifest::{Answers, Api, Destination, Endpoint, Key, Limits, Manifest};
 use super::prompt::Prompt;
 use crate::calibration::Calibration;
 use crate::change::Patch;
-use std::fs;
 use std::path::Path;
 
 /// Which model, and how to ask it.
@@ -65,16 +65,8 @@ pub fn add(wanted: Remote<'_>, sample: &Patch) -> Result<Added, ImportError> {
     let (text, template, usual) = template(&wanted.template, wanted.markup)?;
     Prompt::parse(&text).map_err(|problem| refused(out, problem))?;
     let [yes, no] = wanted.answers.unwrap_or(usual);
-    let parent = match out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(|error| io(parent, error))?;
-    let staging = tempfile::Builder::new()
-        .prefix(".remote-")
-        .tempdir_in(parent)
-        .map_err(|error| io(parent, error))?;
-    let dir = staging.path();
+    let staging = Staging::beside(out).map_err(|error| io(out, error))?;
+    let dir = staging.folder();
     let calibration = serde_json::to_vec_pretty(&Calibration::uncalibrated())
         .map_err(|error| refused(dir, error.to_string()))?;
     let manifest = Manifest::new(
@@ -96,8 +88,7 @@ pub fn add(wanted: Remote<'_>, sample: &Patch) -> Result<Added, ImportError> {
     write(dir, MANIFEST, &manifest)?;
     let model = Bundle::open(dir)?.model(Threads::new(std::num::NonZeroUsize::new(1))?)?;
     let sample = model.score(sample, None, &Run::default())?;
-    let dir = staging.keep();
-    fs::rename(&dir, out).map_err(|error| io(out, error))?;
+    staging.finish(out).map_err(|error| io(out, error))?;
     Ok(Added {
         bundle: Bundle::open(out)?,
         destination,

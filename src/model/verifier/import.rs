@@ -8,6 +8,7 @@ use super::super::bundle::{Bundle, MANIFEST, digest, one_line, tokenizer_from};
 use super::super::hardware::Hardware;
 use super::super::manifest::FileEntry;
 use super::super::reward::{ModelError, PatchLogits, Run};
+use super::super::staging::Staging;
 use super::super::stamp::Stamp;
 use super::catalogue::Catalogue;
 use super::config::Shape;
@@ -176,16 +177,8 @@ pub fn import(
     let context = context(wanted.context, &shape, prompt.overhead())
         .map_err(|problem| refused(&found.config.1, problem))?;
 
-    let parent = match wanted.out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(|error| io(parent, error))?;
-    let staging = tempfile::Builder::new()
-        .prefix(".import-")
-        .tempdir_in(parent)
-        .map_err(|error| io(parent, error))?;
-    let dir = staging.path();
+    let staging = Staging::beside(wanted.out).map_err(|error| io(wanted.out, error))?;
+    let dir = staging.folder();
     let mut linked = true;
     let mut weights = Vec::new();
     let mut bytes = 0;
@@ -214,8 +207,8 @@ pub fn import(
     write(dir, MANIFEST, &manifest)?;
     let model = Bundle::open(dir)?.model(hardware)?;
     let sample = model.score(sample, None, &Run::default())?;
-    let dir = staging.keep();
-    fs::rename(&dir, wanted.out).map_err(|error| io(wanted.out, error))?;
+    let finished = staging.finish(wanted.out);
+    finished.map_err(|error| io(wanted.out, error))?;
     let loaded = catalogue.bytes_in_memory();
     Ok(Imported {
         bundle: Bundle::open(wanted.out)?,
