@@ -18,7 +18,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const installed = join(process.env.DIFFIDENCE_TOOLS, 'vscode');
 const { chromium } = createRequire(`${installed}/`)('playwright-core');
 /** Generous: only a failure takes so long. */
-const PATIENCE = 30_000;
+const PATIENCE = 60_000;
 /** The same for a whole window, on a machine that has other things to do. */
 const WINDOW_PATIENCE = 120_000;
 
@@ -157,7 +157,7 @@ export class Stage {
 
   /** Shows a folder or a `.code-workspace` file in a new window, in place of the one before. */
   async show(place) {
-    await this.page?.close();
+    await this.page?.context().close();
     rmSync(this.driverFile, { force: true });
     const context = await this.browser.newContext({
       viewport: { width: 1280, height: 760 },
@@ -165,7 +165,8 @@ export class Stage {
     });
     this.page = await context.newPage();
     const query = place.endsWith('.code-workspace') ? 'workspace' : 'folder';
-    await this.page.goto(`${this.url}/?${query}=${encodeURIComponent(place)}`);
+    const url = `${this.url}/?${query}=${encodeURIComponent(place)}`;
+    await this.page.goto(url, { waitUntil: 'commit', timeout: WINDOW_PATIENCE });
     const port = () => (existsSync(this.driverFile) ? Number(readFileSync(this.driverFile, 'utf8')) : undefined);
     this.port = await eventually('the driver runs', port, Boolean, WINDOW_PATIENCE);
   }
