@@ -90,12 +90,16 @@ impl From<Status> for ExitCode {
     }
 }
 
+/// What is logged unless `DIFFIDENCE_LOG` says otherwise. What is wrong with a certificate is told
+/// where a connection fails.
+const QUIET: &str = "warn,rustls_platform_verifier=off";
+
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("DIFFIDENCE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(QUIET));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

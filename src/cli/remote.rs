@@ -7,8 +7,9 @@ use super::doctor::sample;
 use super::models::{folder_for, template};
 use crate::model::remote::{Api, Key, Limits, Remote, add};
 use crate::model::verifier::Markup;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
+use clap::builder::RangedU64ValueParser;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -45,16 +46,16 @@ pub(super) struct RemoteArgs {
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Questions at once
-    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrency)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrency, value_parser = within(1, 256))]
     concurrency: usize,
     /// Seconds for one question
-    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().timeout_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().timeout_seconds, value_parser = within(1, 3_600))]
     timeout: usize,
     /// Tries for one question, each after a longer wait
-    #[arg(long, value_name = "N", default_value_t = Limits::default().attempts)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().attempts, value_parser = within(1, 20))]
     attempts: usize,
     /// Longest prompt, in bytes
-    #[arg(long, value_name = "N", default_value_t = Limits::default().prompt_bytes)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().prompt_bytes, value_parser = within(1_000, 8 << 20))]
     prompt_bytes: usize,
     /// Folder for the bundle [default: in the folder for data of this user]
     #[arg(long, value_name = "DIR")]
@@ -81,11 +82,18 @@ enum MarkupArg {
     Plain,
 }
 
+fn within(least: u64, most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least..=most)
+}
+
 pub(super) fn add_remote(args: &RemoteArgs, out: &mut dyn Write) -> Result<()> {
     let folder = folder_for(&args.name, args.out.as_deref())?;
     let key_file = match &args.key_file {
         // Commands may run in any folder.
-        Some(path) => Some(Key::File(path.canonicalize()?)),
+        Some(path) => {
+            let cannot = || format!("cannot read the key in {}", path.display());
+            Some(Key::File(path.canonicalize().with_context(cannot)?))
+        }
         None => None,
     };
     let wanted = Remote {

@@ -212,7 +212,10 @@ async fn timed(State(service): State<Arc<Service>>, request: Request, next: Next
             ..Fault::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "timeout",
-                format!("there was no answer within {seconds} s; send fewer patches at once"),
+                format!(
+                    "there was no answer within {seconds} s: send fewer patches at once, or start \
+                     the service with a larger `--timeout`"
+                ),
             )
         }
         .into_response()

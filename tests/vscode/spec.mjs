@@ -449,7 +449,12 @@ await check('a program of another version is refused with its version', async ()
 });
 
 await check('files that are put off are scored on demand', async () => {
-  const many = new Repo(join(stage.folder, 'many'), { 'one.txt': numbered({}), 'two.txt': numbered({}) });
+  const many = new Repo(join(stage.folder, 'many'), {
+    'one.txt': numbered({}),
+    'two.txt': numbered({}),
+    // No repository chooses the model, though this one is trusted.
+    '.vscode/settings.json': JSON.stringify({ 'diffidence.model': '/nowhere' }),
+  });
   many.write('one.txt', numbered({ 3: 'a fine change' }));
   many.write('two.txt', numbered({ 3: 'a bad change' }));
   stage.configure({ ...TINY, 'diffidence.backgroundSeconds': 0, 'diffidence.workspaceScore': false });

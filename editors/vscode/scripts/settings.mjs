@@ -31,6 +31,9 @@ const otherDefaults = {
   workspaceScore: true,
 };
 
+/** What a repository must not choose even where it is trusted: a model may send code elsewhere. */
+const scopes = { model: 'machine' };
+
 /** Paths: a workspace that is not trusted must not set them. */
 const restricted = ['server.path', 'model', 'taskFile'];
 
@@ -39,6 +42,7 @@ for (const [key, { format: _, description, ...rest }] of Object.entries(schema.p
   properties[`diffidence.${key}`] = {
     ...rest,
     default: otherDefaults[key] ?? rest.default,
+    ...(scopes[key] && { scope: scopes[key] }),
     markdownDescription: description,
   };
 }

@@ -7,6 +7,7 @@ use super::super::reward::{ModelError, Run};
 use super::manifest::{Endpoint, Key};
 use crossbeam_channel::{Receiver, SendTimeoutError, bounded};
 use serde_json::Value;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
@@ -26,7 +27,10 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Sender {
     agent: Agent,
     url: String,
-    authorization: Option<String>,
+    /// The engine's key.
+    key: Option<String>,
+    /// Seconds for one try.
+    timeout: u64,
     attempts: usize,
     /// As full as questions are on their way.
     places: (crossbeam_channel::Sender<()>, Receiver<()>),
@@ -71,10 +75,8 @@ impl Sender {
         Ok(Self {
             agent: config.build().new_agent(),
             url: format!("{base}/{}", endpoint.api.path()),
-            authorization: match &endpoint.key {
-                None => None,
-                Some(key) => Some(format!("Bearer {}", secret(key)?)),
-            },
+            key: endpoint.key.as_ref().map(secret).transpose()?,
+            timeout,
             attempts: endpoint.limits.attempts,
             places: bounded(endpoint.limits.concurrency),
         })
@@ -118,7 +120,7 @@ impl Sender {
             let wait = failure.after.unwrap_or_else(|| back_off(tries));
             tracing::info!(
                 url = self.url,
-                reason = failure.reason,
+                reason = self.without_key(&failure.reason),
                 ?wait,
                 "asking again"
             );
@@ -128,7 +130,15 @@ impl Sender {
 
     /// An error about what this address answered.
     pub(super) fn error(&self, reason: String) -> ModelError {
-        ModelError::Remote(format!("{}: {reason}", self.url))
+        ModelError::Remote(format!("{}: {}", self.url, self.without_key(&reason)))
+    }
+
+    /// An engine may repeat what it was sent.
+    fn without_key(&self, text: &str) -> String {
+        match &self.key {
+            Some(key) => text.replace(key, "[its key]"),
+            None => text.to_owned(),
+        }
     }
 
     fn once(&self, body: &str) -> Result<Value, Failure> {
@@ -137,9 +147,10 @@ impl Sender {
             .post(&self.url)
             .header("Content-Type", "application/json")
             .header("Accept", "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
+        if let Some(key) = &self.key {
+            request = request.header("Authorization", format!("Bearer {key}"));
         }
+        let unreachable = |error| unreachable(error, self.timeout);
         let mut response = request.send(body).map_err(unreachable)?;
         let status = response.status();
         let bytes = response
@@ -156,7 +167,7 @@ impl Sender {
             reason: refusal(
                 status.as_u16(),
                 &bytes.unwrap_or_default(),
-                self.authorization.is_some(),
+                self.key.is_some(),
             ),
             again: matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
             after: retry_after(&response),
@@ -185,17 +196,27 @@ fn secret(key: &Key) -> Result<String, ModelError> {
     Ok(key.to_owned())
 }
 
-fn unreachable(error: ureq::Error) -> Failure {
-    let again = matches!(
-        error,
+fn unreachable(error: ureq::Error, timeout: u64) -> Failure {
+    let (reason, again) = match error {
+        ureq::Error::Timeout(_) => (
+            format!(
+                "there was no answer within {timeout} s; `--timeout` allows it more when it is added"
+            ),
+            true,
+        ),
+        // So are both told: a certificate that is not trusted, and an answer that is no TLS.
+        ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => (
+            format!("no connection by TLS that can be trusted: {error}"),
+            false,
+        ),
         ureq::Error::Io(_)
-            | ureq::Error::Timeout(_)
-            | ureq::Error::HostNotFound
-            | ureq::Error::ConnectionFailed
-            | ureq::Error::Protocol(_)
-    );
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::Protocol(_) => (error.to_string(), true),
+        _ => (error.to_string(), false),
+    };
     Failure {
-        reason: error.to_string(),
+        reason,
         again,
         after: None,
     }
