@@ -125,6 +125,20 @@ fn json_lines_are_ranked_by_task_and_what_cannot_be_judged_is_listed() {
 }
 
 #[test]
+fn a_line_that_cannot_be_read_costs_no_other() {
+    let bench = Bench::new();
+    let [bad, good] = [diff("bad"), diff("fine")].map(|patch| json!({"id": patch, "patch": patch}));
+    bench.write("records.jsonl", &format!("{bad}\n{{bad\n{good}\n"));
+    let (code, out, errors) = bench.run(&["--data", "records.jsonl", "--format", "json"]);
+    assert_eq!((code, errors.as_str()), (2, ""));
+    let task: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(task["candidates"].as_array().unwrap().len(), 2);
+    assert_eq!(task["failed"][0]["id"], "line 2");
+    let reason = task["failed"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("not a JSON object"), "{reason}");
+}
+
+#[test]
 fn what_the_model_cannot_judge_comes_last() {
     let bench = Bench::new();
     bench.write(

@@ -161,10 +161,17 @@ fn what_cannot_be_used_is_refused_with_what_is_wrong() {
     let is_weights = |path: &PathBuf| path.extension().is_some_and(|it| it == "safetensors");
     let weights = files.find(is_weights).unwrap();
     let mut bytes = std::fs::read(&weights).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
     // Another file in its place: the weights are linked, and the source must stay as it is.
     std::fs::remove_file(&weights).unwrap();
+    std::fs::write(&weights, &bytes).unwrap();
+    bench.run(&["model", "verify", "whole"], 0);
+    let modified = std::fs::metadata(&weights).unwrap().modified().unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&weights, bytes).unwrap();
+    let file = std::fs::File::options().write(true).open(&weights).unwrap();
+    file.set_modified(modified).unwrap();
+    let doctor = ["doctor", "--model", whole.to_str().unwrap()];
+    says(&bench.run(&doctor, 2), &["sha256", "safetensors"]);
     says(
         &bench.run(&["model", "verify", "whole"], 2),
         &["sha256", "safetensors"],

@@ -23,6 +23,8 @@ pub(super) struct Ahead<'a> {
     /// None after the last line.
     lines: Option<Receiver<Result<(u64, Record), LineError>>>,
     asked: VecDeque<Asked>,
+    /// What is done to a record before it is judged.
+    prepare: Box<dyn Fn(&mut Record) + 'a>,
 }
 
 /// A line whose record was asked about.
@@ -50,11 +52,21 @@ impl<'a> Ahead<'a> {
             engine,
             lines: Some(receive),
             asked: VecDeque::new(),
+            prepare: Box::new(|_| {}),
         })
     }
 
+    /// Does something to each record before it is judged.
+    pub(super) fn prepared(self, prepare: impl Fn(&mut Record) + 'a) -> Self {
+        Self {
+            prepare: Box::new(prepare),
+            ..self
+        }
+    }
+
     fn ask(&mut self, line: Result<(u64, Record), LineError>) {
-        self.asked.push_back(line.map(|(line, record)| {
+        self.asked.push_back(line.map(|(line, mut record)| {
+            (self.prepare)(&mut record);
             let coming = Coming::ask(&record, line, self.engine);
             (record, coming)
         }));

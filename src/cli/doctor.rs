@@ -125,7 +125,7 @@ fn model(args: &DoctorArgs, threads: usize, findings: &mut Findings) -> Value {
         let folder = folder(args.model.model.as_deref())?;
         section.insert("folder".into(), json!(folder));
         section.insert("why".into(), json!(why));
-        let bundle = Bundle::open(&folder)?;
+        let bundle = Bundle::open(&folder)?.verified_anew();
         section.insert("name".into(), json!(bundle.identity.name));
         section.insert("version".into(), json!(bundle.identity.version));
         section.insert("hash".into(), json!(bundle.identity.bundle_hash));

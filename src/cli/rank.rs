@@ -24,11 +24,12 @@ pub(super) struct RankArgs {
     /// Unified diffs, one candidate each
     #[arg(value_name = "PATCH", required_unless_present = "data")]
     patches: Vec<PathBuf>,
-    /// Candidates as JSON lines with `patch`, and `task` if there are several tasks; `-` is
-    /// standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["patches", "task"])]
+    /// Candidates as JSON lines with `id`, `patch`, `problem` (what they are for) and, if there are
+    /// several tasks, `task`; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "patches")]
     data: Option<PathBuf>,
-    /// Read the description of what the change is for from a file, or with `-` from standard input
+    /// Read the description of what the change is for from a file, or with `-` from standard input;
+    /// with `--data`, for lines without a `problem`
     #[arg(long, value_name = "FILE")]
     task: Option<PathBuf>,
     /// How to print the result
@@ -69,9 +70,10 @@ pub(super) fn run(args: &RankArgs, out: &mut dyn Write) -> Result<Status> {
         ..Config::default()
     };
     let engine = engine(&args.model, &config)?;
+    let problem = args.task.as_deref().map(read_task).transpose()?;
     let tasks = match &args.data {
-        Some(path) => tasks_of_records(path, &engine)?,
-        None => vec![task_of_files(args, &engine)?],
+        Some(path) => tasks_of_records(path, problem, &engine)?,
+        None => vec![task_of_files(&args.patches, problem, &engine)?],
     };
     if tasks.is_empty() {
         bail!("there are no candidates");
@@ -85,8 +87,8 @@ pub(super) fn run(args: &RankArgs, out: &mut dyn Write) -> Result<Status> {
         let task = name.as_deref();
         match args.format {
             Format::Text => {
-                if let Some(task) = task {
-                    writeln!(out, "{task}")?;
+                if let Some(line) = task.and_then(|task| task.trim().lines().next()) {
+                    writeln!(out, "{line}")?;
                 }
                 write!(out, "{ranking}")?;
             }
@@ -99,10 +101,9 @@ pub(super) fn run(args: &RankArgs, out: &mut dyn Write) -> Result<Status> {
     Ok(status)
 }
 
-fn task_of_files(args: &RankArgs, engine: &Engine) -> Result<Task> {
-    let problem = args.task.as_deref().map(read_task).transpose()?;
+fn task_of_files(paths: &[PathBuf], problem: Option<String>, engine: &Engine) -> Result<Task> {
     let mut asked = Vec::new();
-    for (number, path) in (1..).zip(&args.patches) {
+    for (number, path) in (1..).zip(paths) {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
         let record = Record {
@@ -127,11 +128,27 @@ fn task_of_files(args: &RankArgs, engine: &Engine) -> Result<Task> {
     Ok(task)
 }
 
-/// In the order in which the tasks first come.
-fn tasks_of_records(path: &Path, engine: &Engine) -> Result<Vec<Task>> {
+/// In the order in which the tasks first come. A line that cannot be read belongs to the only task,
+/// or to none.
+fn tasks_of_records(path: &Path, problem: Option<String>, engine: &Engine) -> Result<Vec<Task>> {
     let mut tasks: Vec<Task> = Vec::new();
-    for taken in Ahead::of(path, engine)? {
-        let (record, judged) = taken?;
+    let mut failed = Vec::new();
+    let records = Ahead::of(path, engine)?.prepared(|record| describe(record, problem.as_ref()));
+    for taken in records {
+        let (record, judged) = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                let line = error.line;
+                failed.push(Failed {
+                    id: error
+                        .id
+                        .as_ref()
+                        .map_or_else(|| format!("line {line}"), RecordId::to_string),
+                    reason: error.to_string(),
+                });
+                continue;
+            }
+        };
         let known = tasks.iter_mut().find(|task| task.name == record.task);
         if let Some(task) = known {
             task.add(&record.id, judged);
@@ -144,7 +161,22 @@ fn tasks_of_records(path: &Path, engine: &Engine) -> Result<Vec<Task>> {
             tasks.push(task);
         }
     }
+    if tasks.len() != 1 && !failed.is_empty() {
+        tasks.push(Task::default());
+    }
+    if let Some(task) = tasks.last_mut() {
+        task.lineup.failed.extend(failed);
+    }
     Ok(tasks)
+}
+
+/// What a candidate is for, where it does not say: what all are for, or its `task`, if that is more
+/// than a name.
+fn describe(record: &mut Record, all: Option<&String>) {
+    let is_text = |task: &&String| task.trim().contains(char::is_whitespace);
+    let task = record.task.as_ref().filter(is_text);
+    let problem = record.problem.take().or(all.cloned());
+    record.problem = problem.or(task.cloned());
 }
 
 impl Task {
@@ -159,5 +191,33 @@ impl Task {
                 reason: failure.message,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_for_what_it_says_or_what_all_are_for() {
+        let check = |line: &str, all: Option<&str>, expect: Option<&str>| {
+            let mut record = Record::from_object(serde_json::from_str(line).unwrap()).unwrap();
+            describe(&mut record, all.map(str::to_owned).as_ref());
+            assert_eq!(record.problem.as_deref(), expect, "{line}");
+        };
+        let all = Some("fix all");
+        check(r#"{"id":1,"patch":""}"#, None, None);
+        check(
+            r#"{"id":1,"patch":"","problem":"fix it"}"#,
+            all,
+            Some("fix it"),
+        );
+        check(r#"{"id":1,"patch":"","task":"fix that"}"#, all, all);
+        check(
+            r#"{"id":1,"patch":"","task":"fix that"}"#,
+            None,
+            Some("fix that"),
+        );
+        check(r#"{"id":1,"patch":"","task":"django-1 "}"#, None, None);
     }
 }

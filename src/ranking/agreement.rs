@@ -108,7 +108,10 @@ pub(super) fn mean_overlaps(
 ) -> Vec<Option<f64>> {
     let mean = |one| {
         let others = (0..count).filter(|other| *other != one);
-        let sum: f64 = others.map(|other| overlap(one, other)).sum();
+        let mut overlaps: Vec<f64> = others.map(|other| overlap(one, other)).collect();
+        // In no order of the candidates': the last digit of a sum depends on it.
+        overlaps.sort_by(f64::total_cmp);
+        let sum: f64 = overlaps.iter().sum();
         (count > 1).then(|| sum / (count - 1) as f64)
     };
     (0..count).map(mean).collect()
