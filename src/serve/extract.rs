@@ -113,17 +113,20 @@ fn without_open_fence(text: &str) -> &str {
 fn last_diff(text: &str) -> Range<usize> {
     let mut last = text.len()..text.len();
     let mut open: Option<usize> = None;
+    let mut in_bytes = false;
     let mut lines = Lines::of(text);
     while let Some(line) = lines.next() {
         let next = lines.peek();
         match open {
             None if begins_file(line.text, next) => open = Some(line.start),
-            Some(start) if !belongs_to_diff(line.text) => {
+            Some(start) if !belongs_to_diff(line.text, in_bytes) => {
                 last = start..line.start;
                 open = None;
             }
             _ => {}
         }
+        let goes_on = in_bytes && !line.text.starts_with("diff -");
+        in_bytes = open.is_some() && (goes_on || line.text.starts_with(BYTES));
         if let Some(start) = open {
             let closes = next.is_none_or(|next| next.starts_with("<|"));
             if let Some(length) = TURN_ENDS
@@ -147,8 +150,20 @@ fn begins_file(line: &str, next: Option<&str>) -> bool {
         || (line.starts_with("--- ") && next.is_some_and(|next| next.starts_with("+++ ")))
 }
 
-/// Whether a line can stand between the first and the last line of a diff.
-fn belongs_to_diff(line: &str) -> bool {
+/// What git writes before the bytes of a file that is no text.
+const BYTES: &str = "GIT binary patch";
+
+/// Whether a line holds bytes as git writes them: their number as a letter, and 5 characters for each
+/// 4 of them; or says how many bytes there are.
+fn is_bytes(line: &str) -> bool {
+    let counts = ["literal ", "delta "].iter().any(|it| line.starts_with(it));
+    let letter = line.starts_with(|first: char| first.is_ascii_alphabetic());
+    counts || (letter && line.len() % 5 == 1 && line.bytes().all(|byte| byte.is_ascii_graphic()))
+}
+
+/// Whether a line can stand between the first and the last line of a diff. `in_bytes` is whether it
+/// follows [`BYTES`] in the same file.
+fn belongs_to_diff(line: &str, in_bytes: bool) -> bool {
     const HEADERS: [&str; 15] = [
         "@@",
         "diff -",
@@ -164,10 +179,11 @@ fn belongs_to_diff(line: &str) -> bool {
         "rename ",
         "copy ",
         "Binary files ",
-        "GIT binary patch",
+        BYTES,
     ];
     let line = line.trim_end_matches('\r');
     line.is_empty()
+        || (in_bytes && is_bytes(line))
         || line.starts_with([' ', '+', '-', '\\'])
         || HEADERS.iter().any(|header| line.starts_with(header))
 }
@@ -212,6 +228,8 @@ mod tests {
     const GIT: &str =
         "diff --git a/g b/g\nindex 1..2 100644\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-1\n+2\n";
 
+    const BINARY: &str = "diff --git a/b b/b\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKc<ZQz\n\nliteral 0\nHcmV?d00001\n\n";
+
     #[test]
     fn the_last_diff_is_the_patch_and_what_is_before_it_the_task() {
         for (text, task, patch) in [
@@ -235,6 +253,17 @@ mod tests {
                 &format!("Fix.\n{DIFF}\n{GIT}{DIFF}"),
                 Some("Fix."),
                 format!("{DIFF}\n{GIT}{DIFF}"),
+            ),
+            // Nor do the bytes of a file that is no text, up to where they end.
+            (
+                &format!("Fix.\n{BINARY}{DIFF}"),
+                Some("Fix."),
+                format!("{BINARY}{DIFF}"),
+            ),
+            (
+                &format!("Fix.\n{BINARY}Done.\n{DIFF}"),
+                Some(&*format!("Fix.\n{BINARY}Done.")),
+                DIFF.into(),
             ),
             // What only looks like a header.
             ("a\n--- b\nc\n", Some("a\n--- b\nc"), String::new()),

@@ -7,7 +7,7 @@
 //! Invariant: a flag follows from the patch alone, so the same patch is flagged the same everywhere;
 //! only whether a model can judge it is the model's to say.
 
-use crate::change::{FileChange, LineKind, Patch};
+use crate::change::{FileChange, LineKind};
 use serde::Serialize;
 
 /// Why a patch is not rewarded.
@@ -34,13 +34,18 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// What speaks against rewarding a patch that can be scored.
-    pub(super) fn flags(self, patch: &Patch) -> Vec<Flag> {
-        let changed = patch.hunks().flat_map(|(_, hunk)| &hunk.lines);
-        let changed = changed.filter(|line| line.kind != LineKind::Context);
-        let giant = changed.count() > self.max_changed_lines;
-        let edits_tests = patch.files.iter().any(edits_tests);
-        [(edits_tests, Flag::EditsTests), (giant, Flag::GiantPatch)]
+    /// What speaks against rewarding a patch that can be scored. `files` are all that it changes,
+    /// also those without a line for the model: a test can be moved, emptied of its right to run or
+    /// replaced by other bytes without one.
+    pub(super) fn flags<'a>(self, files: impl Iterator<Item = &'a FileChange>) -> Vec<Flag> {
+        let (mut changed, mut touches_tests) = (0, false);
+        for file in files {
+            let lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
+            changed += lines.filter(|line| line.kind != LineKind::Context).count();
+            touches_tests |= edits_tests(file);
+        }
+        let giant = changed > self.max_changed_lines;
+        [(touches_tests, Flag::EditsTests), (giant, Flag::GiantPatch)]
             .into_iter()
             .filter_map(|(holds, flag)| holds.then_some(flag))
             .collect()
@@ -96,10 +101,7 @@ fn runs_tests(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn patch(diff: &str) -> Patch {
-        Patch::from_unified(diff.as_bytes()).unwrap()
-    }
+    use crate::scoring::Prepared;
 
     #[test]
     fn tests_are_known_by_their_path() {
@@ -149,7 +151,46 @@ mod tests {
                 vec![Flag::EditsTests, Flag::GiantPatch],
             ),
         ] {
-            assert_eq!(guard.flags(&patch(&diff)), flags, "{diff}");
+            let prepared = Prepared::of(&diff).unwrap();
+            assert_eq!(guard.flags(prepared.files()), flags, "{diff}");
         }
+    }
+
+    #[test]
+    fn tests_that_change_without_a_line_of_text_count() {
+        let guard = Guard {
+            max_changed_lines: 9,
+        };
+        let code = "--- a/shop.py\n+++ b/shop.py\n@@ -1 +1 @@\n-x\n+y\n";
+        let check = |old: &str, new: &str, header: &str, expect: &[Flag]| {
+            let file = format!("diff --git a/{old} b/{new}\n{header}");
+            for diff in [format!("{code}{file}"), format!("{file}{code}")] {
+                let prepared = Prepared::of(&diff).unwrap();
+                assert_eq!(guard.flags(prepared.files()), expect, "{diff}");
+            }
+        };
+        let moved = |old: &str, new: &str, expect: &[Flag]| {
+            let header = format!("similarity index 100%\nrename from {old}\nrename to {new}\n");
+            check(old, new, &header, expect);
+        };
+        let kept = |path: &str, header: &str, expect: &[Flag]| check(path, path, header, expect);
+        let flagged = &[Flag::EditsTests];
+        let deleted = "deleted file mode 100644\nindex e69de29..0000000\n";
+        let added = "new file mode 100644\nindex 0000000..e69de29\n";
+        let mode = "old mode 100644\nnew mode 100755\n";
+        let differ = "index 1111111..2222222 100644\nBinary files a/x and b/x differ\n";
+        let bytes = "index 1111111..2222222 100644\nGIT binary patch\nliteral 3\nKcmZQz\n\n";
+        moved("tests/test_a.py", "old/a.py", flagged);
+        moved("a.py", "b.py", &[]);
+        moved("a.py", "tests/test_a.py", &[]);
+        moved("a.py", "conftest.py", flagged);
+        kept("tests/__init__.py", deleted, flagged);
+        kept("a/__init__.py", deleted, &[]);
+        kept("tests/__init__.py", added, &[]);
+        kept("tests/test_a.py", mode, flagged);
+        kept("a.sh", mode, &[]);
+        kept("tests/data.bin", differ, flagged);
+        kept("tests/data.bin", bytes, flagged);
+        kept("a.bin", bytes, &[]);
     }
 }
