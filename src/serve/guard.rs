@@ -5,8 +5,9 @@
 //! one that edits the tests it will be judged by, and one so large that nobody reviews it.
 //!
 //! Invariant: a flag follows from the patch alone, so the same patch is flagged the same everywhere;
-//! only whether a model can judge it is the model's to say.
+//! only whether a model can judge it is the model's to say. What is a test is `suite`'s to say.
 
+use super::suite;
 use crate::change::{FileChange, LineKind};
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ pub(super) enum Flag {
     BadPatch,
     /// The patch changes no line of text.
     NothingToScore,
-    /// A test that was there before is edited, moved or deleted, or what runs the tests is changed.
+    /// The tests are touched, as [`suite`] knows.
     EditsTests,
     /// More lines are changed than [`Guard::max_changed_lines`].
     GiantPatch,
@@ -42,7 +43,7 @@ impl Guard {
         for file in files {
             let lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
             changed += lines.filter(|line| line.kind != LineKind::Context).count();
-            touches_tests |= edits_tests(file);
+            touches_tests |= suite::is_touched_by(file);
         }
         let giant = changed > self.max_changed_lines;
         [(touches_tests, Flag::EditsTests), (giant, Flag::GiantPatch)]
@@ -52,84 +53,10 @@ impl Guard {
     }
 }
 
-/// A new test is welcome; a change of an old one is not, nor any of what decides how tests run.
-fn edits_tests(file: &FileChange) -> bool {
-    file.old_path.as_deref().is_some_and(is_test) || runs_tests(file.path())
-}
-
-/// Whether a path is that of a test, as the usual layouts of the common languages name them.
-fn is_test(path: &str) -> bool {
-    const FOLDERS: [&str; 7] = [
-        "test",
-        "tests",
-        "testing",
-        "spec",
-        "specs",
-        "__tests__",
-        "testdata",
-    ];
-    let mut folders = path.split('/');
-    let name = folders.next_back().unwrap_or_default();
-    let stem = name.split('.').next().unwrap_or_default();
-    let low = stem.to_ascii_lowercase();
-    folders.any(|folder| FOLDERS.contains(&folder.to_ascii_lowercase().as_str()))
-        || low == "test"
-        || low == "tests"
-        || low.starts_with("test_")
-        || low.ends_with("_test")
-        || low.ends_with("_tests")
-        || low.ends_with("_spec")
-        // JavaScript's a.test.ts and a.spec.ts, Java's and C#'s FooTest and FooTests.
-        || name.contains(".test.")
-        || name.contains(".spec.")
-        || stem.ends_with("Test")
-        || stem.ends_with("Tests")
-        || runs_tests(path)
-}
-
-/// Files that change what running the tests means.
-fn runs_tests(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    matches!(
-        name,
-        "conftest.py" | "pytest.ini" | "tox.ini" | "sitecustomize.py"
-    ) || ["jest.config.", "vitest.config.", "karma.conf."]
-        .iter()
-        .any(|start| name.starts_with(start))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scoring::Prepared;
-
-    #[test]
-    fn tests_are_known_by_their_path() {
-        for path in [
-            "tests/a.py",
-            "src/Tests/a.cs",
-            "pkg/testdata/in.json",
-            "a/test_b.py",
-            "b_test.go",
-            "web/a.spec.ts",
-            "a.test.js",
-            "src/FooTest.java",
-            "spec/models/a.rb",
-            "conftest.py",
-            "web/jest.config.js",
-        ] {
-            assert!(is_test(path), "{path}");
-        }
-        for path in [
-            "latest.py",
-            "src/contest.rs",
-            "inspect.py",
-            "src/attestation/a.go",
-            "protest.md",
-        ] {
-            assert!(!is_test(path), "{path}");
-        }
-    }
 
     #[test]
     fn what_is_flagged() {
@@ -145,6 +72,7 @@ mod tests {
             (delete("tests/test_a.py"), vec![Flag::EditsTests]),
             (add("tests/test_a.py"), vec![]),
             (add("conftest.py"), vec![Flag::EditsTests]),
+            (edit("pyproject.toml"), vec![]),
             ([edit("a"), edit("b")].concat(), vec![Flag::GiantPatch]),
             (
                 [edit("a"), edit("tests/b")].concat(),
