@@ -186,6 +186,14 @@ fn every_format_is_answered_as_its_clients_expect() {
             json!({"rewards": [0.12, 0.0], "scores": [0.12, 0.0],
                 "extra_logs": {"logit": [-2.0, -10.0], "flagged": [0, 1]}}),
         ),
+        // What a tokenizer puts in front, and a space that it drops.
+        (
+            "/get_reward",
+            json!({"query": [format!("<s>{prompt}No."), format!("{prompt}No.")],
+                "prompts": [prompt, format!("{prompt} ")], "labels": ["", ""]}),
+            json!({"rewards": [0.0, 0.0], "scores": [0.0, 0.0],
+                "extra_logs": {"logit": [-10.0, -10.0], "flagged": [1, 1]}}),
+        ),
         // What older releases send.
         (
             "/get_reward",
@@ -297,6 +305,12 @@ fn what_cannot_be_read_is_said_in_a_sentence() {
             r#"{"query": ["a"], "prompts": ["b", "c"]}"#,
             400,
             "`query` holds 1 texts and `prompts` 2",
+        ),
+        (
+            "/get_reward",
+            r#"{"query": ["a b", "c"], "prompts": ["a", "b"]}"#,
+            400,
+            "field `prompts[1]`: it is not in `query[1]`",
         ),
         (
             "/v1/score",
