@@ -36,8 +36,8 @@ pub(super) struct Guard {
 
 impl Guard {
     /// What speaks against rewarding a patch that can be scored. `files` are all that it changes,
-    /// also those without a line for the model: a test can be moved, emptied of its right to run or
-    /// replaced by other bytes without one.
+    /// also those without a line for the model: a test can be moved, given another mode or
+    /// other bytes without one.
     pub(super) fn flags<'a>(self, files: impl Iterator<Item = &'a FileChange>) -> Vec<Flag> {
         let (mut changed, mut touches_tests) = (0, false);
         for file in files {

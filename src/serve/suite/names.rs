@@ -15,7 +15,7 @@ pub(super) fn is_test(path: &str) -> bool {
 }
 
 fn is_folder_of_tests(folder: &str) -> bool {
-    const WHOLE: [&str; 8] = [
+    const WHOLE: [&str; 9] = [
         "testing",
         "spec",
         "specs",
@@ -24,6 +24,7 @@ fn is_folder_of_tests(folder: &str) -> bool {
         "unittests",
         "cypress",
         "__snapshots__",
+        "__mocks__",
     ];
     let words = words(folder);
     let is_test = |word: Option<&String>| word.is_some_and(|it| it == "test" || it == "tests");
@@ -132,6 +133,7 @@ mod tests {
             "pkg/testdata/in.json",
             "web/__tests__/a.js",
             "web/__snapshots__/a.js.snap",
+            "web/__mocks__/a.js",
             "integration_tests/a.py",
             "unit-test/a.py",
             "unit_tests/a.py",
