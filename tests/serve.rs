@@ -186,6 +186,14 @@ fn every_format_is_answered_as_its_clients_expect() {
             json!({"rewards": [0.12, 0.0], "scores": [0.12, 0.0],
                 "extra_logs": {"logit": [-2.0, -10.0], "flagged": [0, 1]}}),
         ),
+        // What a tokenizer puts in front, and a space that it drops.
+        (
+            "/get_reward",
+            json!({"query": [format!("<s>{prompt}No."), format!("{prompt}No.")],
+                "prompts": [prompt, format!("{prompt} ")], "labels": ["", ""]}),
+            json!({"rewards": [0.0, 0.0], "scores": [0.0, 0.0],
+                "extra_logs": {"logit": [-10.0, -10.0], "flagged": [1, 1]}}),
+        ),
         // What older releases send.
         (
             "/get_reward",
@@ -299,10 +307,58 @@ fn what_cannot_be_read_is_said_in_a_sentence() {
             "`query` holds 1 texts and `prompts` 2",
         ),
         (
+            "/get_reward",
+            r#"{"query": ["a b", "c"], "prompts": ["a", "b"]}"#,
+            400,
+            "field `prompts[1]`: it is not in `query[1]`",
+        ),
+        (
             "/v1/score",
             r#"{"problem": "a"}"#,
             400,
-            "`patch` or `completion`",
+            "the body: there must be a text, `patch` or `completion`",
+        ),
+        (
+            "/v1/score",
+            r#"[{"patch": "a"}, {"patch": "b", "problem": 5}]"#,
+            400,
+            "field `[1].problem`: invalid type: integer `5`, expected a string",
+        ),
+        (
+            "/v1/score",
+            r#"[{"completion": ["a"]}]"#,
+            400,
+            "field `[0].completion`: invalid type: sequence, expected a string",
+        ),
+        (
+            "/v1/score",
+            r#"[{"patch": "a"}, {"id": 1}]"#,
+            400,
+            "field `[1]`: there must be a text, `patch` or `completion`",
+        ),
+        (
+            "/v1/score",
+            r#"[{"patch": "a", "completion": "b"}]"#,
+            400,
+            "field `[0]`: there are both `patch` and `completion`; send one of them",
+        ),
+        (
+            "/v1/score",
+            r#"{"patch": "a", "prompt": 1}"#,
+            400,
+            "field `prompt`: invalid type",
+        ),
+        (
+            "/v1/score",
+            r#"[7]"#,
+            400,
+            "field `[0]`: invalid type: integer `7`, expected an object with",
+        ),
+        (
+            "/v1/score",
+            "7",
+            400,
+            "the body: invalid type: integer `7`, expected an object with",
         ),
         (
             "/classify",

@@ -61,6 +61,18 @@ class Client:
             answers += [self._answer(line) for line in self._post("/v1/score", part)]
         return answers
 
+    def rewards(self, queries, prompts):
+        """Rewards, 0 for flagged patches, and flags as 0 or 1; a query is a prompt with its
+        completion."""
+        rewards, flagged = [], []
+        for start in range(0, len(queries), BATCH):
+            end = start + BATCH
+            part = {"query": queries[start:end], "prompts": prompts[start:end]}
+            answer = self._post("/get_reward", part)
+            rewards += answer["rewards"]
+            flagged += answer["extra_logs"]["flagged"]
+        return rewards, flagged
+
     @staticmethod
     def _answer(line):
         return Answer(line.get("probability"), line.get("logit"), tuple(line["flags"]))

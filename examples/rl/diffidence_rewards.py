@@ -28,24 +28,31 @@ def shaped(answer, resolved=None, unfinished=None):
 
 
 def text_of(messages):
-    """A prompt or completion as a text: TRL also has them as lists of messages."""
+    """A completion as a text. Of messages, as TRL also has them, only what the policy said: a diff
+    that a tool printed is not its answer."""
     if isinstance(messages, str):
         return messages
-    return "\n".join(_content(message) for message in messages)
+    # Parted as the turns of a chat are, so that the diffs of two turns are not read as one.
+    return "\n<|im_end|>\n".join(_said_by("assistant", messages))
 
 
 def task_of(prompt):
     """What a prompt asks for: of messages, the first of the user."""
     if isinstance(prompt, str):
         return prompt
-    asked = [_content(message) for message in prompt if message["role"] == "user"]
-    return asked[0] if asked else text_of(prompt)
+    asked = _said_by("user", prompt) or [_content(message) for message in prompt]
+    return asked[0] if asked else ""
+
+
+def _said_by(role, messages):
+    return [_content(message) for message in messages if message.get("role") == role]
 
 
 def _content(message):
     content = message.get("content") or ""
     if isinstance(content, list):
-        return "\n".join(part.get("text", "") for part in content)
+        # Data sets fill the fields that a part has not with None.
+        return "\n".join(part.get("text") or "" for part in content)
     return content
 
 
@@ -110,16 +117,11 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None, **_)
 def reward_func(queries, prompts, labels, **_):
     """`--reward.remote_url diffidence_rewards.py`; `http://HOST:8127/get_reward` needs no file.
 
-    A query is a prompt with its completion. `scores` stay within 0 and 1.
+    A query is a prompt with its completion; the service knows where the one ends. `scores` stay
+    within 0 and 1.
     """
     import torch
 
-    answers = Client().score(
-        [
-            {"completion": query.removeprefix(prompt), "prompt": prompt}
-            for query, prompt in zip(queries, prompts, strict=True)
-        ]
-    )
-    rewards = torch.tensor([shaped(answer) for answer in answers])
-    flagged = torch.tensor([float(answer.flagged) for answer in answers])
+    rewards, flagged = Client().rewards(queries, prompts)
+    rewards, flagged = torch.tensor(rewards), torch.tensor([float(it) for it in flagged])
     return {"rewards": rewards, "scores": rewards, "extra_logs": {"flagged": flagged}}

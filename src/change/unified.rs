@@ -208,16 +208,17 @@ impl<'a> Parser<'a> {
     fn file_names(&mut self, number: usize, line: &[u8]) -> Result<(), ParseError> {
         let new = self.next.unwrap_or_default();
         self.advance();
-        let belongs_to_git_header = self
-            .draft
-            .as_ref()
-            .is_some_and(|draft| draft.old.is_none() && draft.hunks.is_empty());
+        let old = header_path(line.get(4..).unwrap_or_default(), "a/");
+        let new = header_path(new.get(4..).unwrap_or_default(), "b/");
+        let belongs_to_git_header = self.draft.as_ref().is_some_and(|draft| {
+            draft.old.is_none() && draft.hunks.is_empty() && draft.is_of(&old, &new)
+        });
         if !belongs_to_git_header {
             self.start(number)?;
         }
         if let Some(draft) = &mut self.draft {
-            draft.old = Some(header_path(line.get(4..).unwrap_or_default(), "a/"));
-            draft.new = Some(header_path(new.get(4..).unwrap_or_default(), "b/"));
+            draft.old = Some(old);
+            draft.new = Some(new);
         }
         Ok(())
     }
@@ -309,6 +310,23 @@ impl<'a> Parser<'a> {
 }
 
 impl Draft {
+    /// Whether `---` and `+++` lines with these paths can belong to what git's header named. If not,
+    /// that header was all there is of its file, and another one begins.
+    fn is_of(&self, old: &str, new: &str) -> bool {
+        let Some((git_old, git_new)) = &self.git else {
+            return true;
+        };
+        [
+            Some(git_old),
+            Some(git_new),
+            self.rename_from.as_ref(),
+            self.rename_to.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .any(|path| path == old || path == new)
+    }
+
     fn extended_header(&mut self, line: &[u8]) {
         if !self.hunks.is_empty() {
             return;
@@ -713,6 +731,24 @@ mod tests {
             Some("i.png"),
             Some("i.png"),
         );
+    }
+
+    #[test]
+    fn a_header_without_hunks_does_not_take_the_next_file_in() {
+        let code = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+        let check = |header: &str, expect: &[&str]| {
+            let patch = parse(&format!("diff --git {header}\n{code}"));
+            let paths = patch.files.iter().map(FileChange::path);
+            assert_eq!(paths.collect::<Vec<_>>(), expect, "{header}");
+        };
+        check("a/x b/x\nindex 1..2", &["x"]);
+        check("x x\nold mode 100644\nnew mode 100755", &["x"]);
+        check("a/w b/x\nrename from w\nrename to x", &["x"]);
+        check("a/t b/t\ndeleted file mode 100644", &["t", "x"]);
+        check("a/t b/t\nold mode 100644\nnew mode 100755", &["t", "x"]);
+        check("a/t b/u\nrename from t\nrename to u", &["u", "x"]);
+        // What cannot be read says nothing.
+        check("x y z\nindex 1..2", &["x"]);
     }
 
     #[test]

@@ -6,15 +6,16 @@
 use super::scope::Abstention;
 use super::verdict::{Opinion, ScoreRequest, Unscorable, Verdict};
 use crate::calibration::{Logit, Probability};
-use crate::change::Patch;
+use crate::change::{FileChange, Patch};
 use serde::Serialize;
 
 /// A patch with something to judge.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    /// The files that have hunks.
+    /// The files that have hunks: what the model is shown, but not all that the text changes.
     pub patch: Patch,
-    skipped: Vec<Skipped>,
+    /// Those that have none: moves, deletions of empty files, modes, what is not text.
+    without: Vec<FileChange>,
 }
 
 /// The verdict on one patch, as JSON lines and the service write it.
@@ -60,7 +61,7 @@ struct HunkScore {
     said: Said,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 struct Skipped {
     file: String,
     reason: &'static str,
@@ -73,14 +74,15 @@ impl Prepared {
     /// If it is none, or changes no line.
     pub fn of(text: &str) -> Result<Self, Unscorable> {
         let (request, without) = ScoreRequest::of_diff(text.as_bytes(), None)?;
-        let skipped = without.iter().map(|file| Skipped {
-            file: file.path().to_owned(),
-            reason: "no changed lines of text",
-        });
         Ok(Self {
-            skipped: skipped.collect(),
             patch: request.patch,
+            without,
         })
+    }
+
+    /// All files that the text changes, with lines to judge or without.
+    pub fn files(&self) -> impl Iterator<Item = &FileChange> {
+        self.patch.files.iter().chain(&self.without)
     }
 
     /// What the engine is asked. `task` is what the change is for.
@@ -104,6 +106,10 @@ impl Prepared {
             new_lines: hunk.new.lines,
             said: opinion.into(),
         });
+        let skipped = self.without.iter().map(|file| Skipped {
+            file: file.path().to_owned(),
+            reason: "no changed lines of text",
+        });
         Scored {
             said: (&verdict.patch).into(),
             hunks: hunks.collect(),
@@ -111,7 +117,7 @@ impl Prepared {
             calibration: verdict.calibration,
             tokens: verdict.tokens,
             truncated: verdict.truncated,
-            skipped: self.skipped,
+            skipped: skipped.collect(),
         }
     }
 }

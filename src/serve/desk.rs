@@ -301,7 +301,7 @@ impl Desk {
     }
 
     fn judged(&self, prepared: Prepared, verdict: Verdict) -> Answer {
-        let mut flags = self.guard.flags(&prepared.patch);
+        let mut flags = self.guard.flags(prepared.files());
         if verdict.patch.abstention().is_some() {
             flags.push(Flag::CannotJudge);
         }

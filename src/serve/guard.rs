@@ -5,9 +5,10 @@
 //! one that edits the tests it will be judged by, and one so large that nobody reviews it.
 //!
 //! Invariant: a flag follows from the patch alone, so the same patch is flagged the same everywhere;
-//! only whether a model can judge it is the model's to say.
+//! only whether a model can judge it is the model's to say. What is a test is `suite`'s to say.
 
-use crate::change::{FileChange, LineKind, Patch};
+use super::suite;
+use crate::change::{FileChange, LineKind};
 use serde::Serialize;
 
 /// Why a patch is not rewarded.
@@ -18,7 +19,7 @@ pub(super) enum Flag {
     BadPatch,
     /// The patch changes no line of text.
     NothingToScore,
-    /// A test that was there before is edited, moved or deleted, or what runs the tests is changed.
+    /// The tests are touched, as [`suite`] knows.
     EditsTests,
     /// More lines are changed than [`Guard::max_changed_lines`].
     GiantPatch,
@@ -34,100 +35,28 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// What speaks against rewarding a patch that can be scored.
-    pub(super) fn flags(self, patch: &Patch) -> Vec<Flag> {
-        let changed = patch.hunks().flat_map(|(_, hunk)| &hunk.lines);
-        let changed = changed.filter(|line| line.kind != LineKind::Context);
-        let giant = changed.count() > self.max_changed_lines;
-        let edits_tests = patch.files.iter().any(edits_tests);
-        [(edits_tests, Flag::EditsTests), (giant, Flag::GiantPatch)]
+    /// What speaks against rewarding a patch that can be scored. `files` are all that it changes,
+    /// also those without a line for the model: a test can be moved, given another mode or
+    /// other bytes without one.
+    pub(super) fn flags<'a>(self, files: impl Iterator<Item = &'a FileChange>) -> Vec<Flag> {
+        let (mut changed, mut touches_tests) = (0, false);
+        for file in files {
+            let lines = file.hunks.iter().flat_map(|hunk| &hunk.lines);
+            changed += lines.filter(|line| line.kind != LineKind::Context).count();
+            touches_tests |= suite::is_touched_by(file);
+        }
+        let giant = changed > self.max_changed_lines;
+        [(touches_tests, Flag::EditsTests), (giant, Flag::GiantPatch)]
             .into_iter()
             .filter_map(|(holds, flag)| holds.then_some(flag))
             .collect()
     }
 }
 
-/// A new test is welcome; a change of an old one is not, nor any of what decides how tests run.
-fn edits_tests(file: &FileChange) -> bool {
-    file.old_path.as_deref().is_some_and(is_test) || runs_tests(file.path())
-}
-
-/// Whether a path is that of a test, as the usual layouts of the common languages name them.
-fn is_test(path: &str) -> bool {
-    const FOLDERS: [&str; 7] = [
-        "test",
-        "tests",
-        "testing",
-        "spec",
-        "specs",
-        "__tests__",
-        "testdata",
-    ];
-    let mut folders = path.split('/');
-    let name = folders.next_back().unwrap_or_default();
-    let stem = name.split('.').next().unwrap_or_default();
-    let low = stem.to_ascii_lowercase();
-    folders.any(|folder| FOLDERS.contains(&folder.to_ascii_lowercase().as_str()))
-        || low == "test"
-        || low == "tests"
-        || low.starts_with("test_")
-        || low.ends_with("_test")
-        || low.ends_with("_tests")
-        || low.ends_with("_spec")
-        // JavaScript's a.test.ts and a.spec.ts, Java's and C#'s FooTest and FooTests.
-        || name.contains(".test.")
-        || name.contains(".spec.")
-        || stem.ends_with("Test")
-        || stem.ends_with("Tests")
-        || runs_tests(path)
-}
-
-/// Files that change what running the tests means.
-fn runs_tests(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    matches!(
-        name,
-        "conftest.py" | "pytest.ini" | "tox.ini" | "sitecustomize.py"
-    ) || ["jest.config.", "vitest.config.", "karma.conf."]
-        .iter()
-        .any(|start| name.starts_with(start))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn patch(diff: &str) -> Patch {
-        Patch::from_unified(diff.as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn tests_are_known_by_their_path() {
-        for path in [
-            "tests/a.py",
-            "src/Tests/a.cs",
-            "pkg/testdata/in.json",
-            "a/test_b.py",
-            "b_test.go",
-            "web/a.spec.ts",
-            "a.test.js",
-            "src/FooTest.java",
-            "spec/models/a.rb",
-            "conftest.py",
-            "web/jest.config.js",
-        ] {
-            assert!(is_test(path), "{path}");
-        }
-        for path in [
-            "latest.py",
-            "src/contest.rs",
-            "inspect.py",
-            "src/attestation/a.go",
-            "protest.md",
-        ] {
-            assert!(!is_test(path), "{path}");
-        }
-    }
+    use crate::scoring::Prepared;
 
     #[test]
     fn what_is_flagged() {
@@ -143,13 +72,53 @@ mod tests {
             (delete("tests/test_a.py"), vec![Flag::EditsTests]),
             (add("tests/test_a.py"), vec![]),
             (add("conftest.py"), vec![Flag::EditsTests]),
+            (edit("pyproject.toml"), vec![]),
             ([edit("a"), edit("b")].concat(), vec![Flag::GiantPatch]),
             (
                 [edit("a"), edit("tests/b")].concat(),
                 vec![Flag::EditsTests, Flag::GiantPatch],
             ),
         ] {
-            assert_eq!(guard.flags(&patch(&diff)), flags, "{diff}");
+            let prepared = Prepared::of(&diff).unwrap();
+            assert_eq!(guard.flags(prepared.files()), flags, "{diff}");
         }
+    }
+
+    #[test]
+    fn tests_that_change_without_a_line_of_text_count() {
+        let guard = Guard {
+            max_changed_lines: 9,
+        };
+        let code = "--- a/shop.py\n+++ b/shop.py\n@@ -1 +1 @@\n-x\n+y\n";
+        let check = |old: &str, new: &str, header: &str, expect: &[Flag]| {
+            let file = format!("diff --git a/{old} b/{new}\n{header}");
+            for diff in [format!("{code}{file}"), format!("{file}{code}")] {
+                let prepared = Prepared::of(&diff).unwrap();
+                assert_eq!(guard.flags(prepared.files()), expect, "{diff}");
+            }
+        };
+        let moved = |old: &str, new: &str, expect: &[Flag]| {
+            let header = format!("similarity index 100%\nrename from {old}\nrename to {new}\n");
+            check(old, new, &header, expect);
+        };
+        let kept = |path: &str, header: &str, expect: &[Flag]| check(path, path, header, expect);
+        let flagged = &[Flag::EditsTests];
+        let deleted = "deleted file mode 100644\nindex e69de29..0000000\n";
+        let added = "new file mode 100644\nindex 0000000..e69de29\n";
+        let mode = "old mode 100644\nnew mode 100755\n";
+        let differ = "index 1111111..2222222 100644\nBinary files a/x and b/x differ\n";
+        let bytes = "index 1111111..2222222 100644\nGIT binary patch\nliteral 3\nKcmZQz\n\n";
+        moved("tests/test_a.py", "old/a.py", flagged);
+        moved("a.py", "b.py", &[]);
+        moved("a.py", "tests/test_a.py", &[]);
+        moved("a.py", "conftest.py", flagged);
+        kept("tests/__init__.py", deleted, flagged);
+        kept("a/__init__.py", deleted, &[]);
+        kept("tests/__init__.py", added, &[]);
+        kept("tests/test_a.py", mode, flagged);
+        kept("a.sh", mode, &[]);
+        kept("tests/data.bin", differ, flagged);
+        kept("tests/data.bin", bytes, flagged);
+        kept("a.bin", bytes, &[]);
     }
 }

@@ -4,6 +4,7 @@
 //! client ──▶ http ──▶ wire (one file for each format) ──▶ desk ──▶ engine
 //!          token,      where task and patch are:           bounded queue,
 //!          limits      extract                             guard, metrics
+//!                                                           └─ suite
 //! ```
 //!
 //! Invariants: many clients share one model and one thread of inference; a patch that cannot be
@@ -16,6 +17,7 @@ mod extract;
 mod guard;
 mod http;
 mod metrics;
+mod suite;
 mod token;
 mod wire;
 

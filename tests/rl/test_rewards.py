@@ -83,6 +83,38 @@ def test_trl_gets_a_number_for_each_completion():
     assert trl_reward([conversation], [said], unfinished=[True]) == [about(0.37)]
 
 
+TOOL = {"role": "tool", "content": diff("good")}
+
+
+def says(content):
+    return {"role": "assistant", "content": content}
+
+
+@pytest.mark.parametrize(
+    ("completion", "reward"),
+    [
+        # What a tool printed, or a user, is not the answer.
+        ([says("See."), TOOL, says("I give up.")], 0.0),
+        ([says("See."), {"role": "user", "content": diff("good")}, says("No.")], 0.0),
+        ([TOOL], 0.0),
+        ([says("See."), TOOL, says(diff("bad"))], LOW),
+        ([says(diff("bad")), TOOL, says("Done.")], LOW),
+        # The last of two diffs.
+        ([says(diff("bad")), TOOL, says(diff("good"))], HIGH),
+        ([says(diff("good", "tests/test_f.py")), says(diff("good"))], HIGH),
+        ([says(None), says(diff("good"))], HIGH),
+        # Parts, whose fields are filled with None.
+        ([says([{"type": "text", "text": diff("good"), "image": None}])], HIGH),
+        ([says([{"type": "image", "text": None}, {"type": "text", "text": diff("bad")}])], LOW),
+        ([says([{"type": "image"}])], 0.0),
+        ([], 0.0),
+    ],
+)
+def test_only_what_the_policy_said_is_rewarded(completion, reward):
+    prompt = [{"role": "user", "content": [{"type": "text", "text": "Fix it."}, {"text": None}]}]
+    assert trl_reward([prompt], [completion]) == [reward]
+
+
 def test_verl_gets_a_score_and_what_to_log():
     score = compute_score("swe", diff("good"), "", {"problem": "Fix it.", "resolved": True})
     assert score == {"score": about(1.87), "probability": HIGH, "flagged": 0.0}
@@ -99,6 +131,11 @@ def test_openrlhf_gets_tensors(monkeypatch):
     prompt = f"Fix it, as in:\n{diff('good')}\n"
     result = reward_func([prompt + diff("bad"), prompt + "No."], [prompt, prompt], ["", ""])
     assert result == {"rewards": [LOW, 0.0], "scores": [LOW, 0.0], "extra_logs": {"flagged": [0.0, 1.0]}}
+    # What a tokenizer puts in front, and white space of its own.
+    queries = ["<s>" + prompt + "No.", prompt.rstrip() + " No.", "<s> " + prompt + diff("bad")]
+    assert reward_func(queries, [prompt, prompt + " ", prompt], [""] * 3)["rewards"] == [0.0, 0.0, LOW]
+    with pytest.raises(ServiceError, match=r"`prompts\[1\]`: it is not in `query\[1\]`"):
+        reward_func([prompt, "No."], [prompt, prompt], ["", ""])
 
 
 def test_many_patches_are_sent_in_parts():

@@ -10,40 +10,92 @@ use super::super::http::{Body, Fault, Service};
 use crate::scoring::Scored;
 use axum::Json;
 use axum::extract::State;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected an object with texts, `patch` or `completion` and, if it is known, `problem` or `prompt`, or a list of such objects"
-)]
 pub(in super::super) enum Request {
     Many(Vec<Record>),
     One(Record),
 }
 
+/// By hand: an untagged enum would not say what is wrong with which record.
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Request;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object with `patch` or `completion`, or a list of such objects")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Request, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(Request::Many)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Request, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(fields)).map(Request::One)
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}
+
 #[derive(Deserialize)]
+#[serde(try_from = "Fields")]
 pub(in super::super) struct Record {
-    #[serde(default)]
     id: Value,
-    #[serde(flatten)]
     text: Text,
-    #[serde(default)]
     problem: Option<String>,
-    #[serde(default)]
     prompt: Option<String>,
     /// Given back as it came, but for what lines of JSON have fields for.
+    meta: Map<String, Value>,
+}
+
+enum Text {
+    Patch(String),
+    Completion(String),
+}
+
+/// A record as it comes.
+#[derive(Deserialize)]
+#[serde(expecting = "an object with `patch` or `completion`")]
+struct Fields {
+    #[serde(default)]
+    id: Value,
+    patch: Option<String>,
+    completion: Option<String>,
+    problem: Option<String>,
+    prompt: Option<String>,
     #[serde(flatten)]
     meta: Map<String, Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Text {
-    Patch(String),
-    Completion(String),
+impl TryFrom<Fields> for Record {
+    type Error = &'static str;
+
+    fn try_from(fields: Fields) -> Result<Self, Self::Error> {
+        let text = match (fields.patch, fields.completion) {
+            (Some(patch), None) => Text::Patch(patch),
+            (None, Some(completion)) => Text::Completion(completion),
+            (None, None) => return Err("there must be a text, `patch` or `completion`"),
+            (Some(_), Some(_)) => {
+                return Err("there are both `patch` and `completion`; send one of them");
+            }
+        };
+        Ok(Self {
+            id: fields.id,
+            text,
+            problem: fields.problem,
+            prompt: fields.prompt,
+            meta: fields.meta,
+        })
+    }
 }
 
 impl Record {
