@@ -17,10 +17,11 @@ const ARCHITECTURE: &str = "general.architecture";
 
 /// Adds the tensors of a file. Fails with a clause that names the field at fault.
 pub(super) fn add(file: File, catalogue: &mut Catalogue) -> Result<(), String> {
-    let header = header(&file)?;
-    catalogue.neighbours = Source(&header.metadata).text(ARCHITECTURE) == Some("llama");
+    let Header { metadata, tensors } = header(&file)?;
+    let source = Source(&metadata);
+    catalogue.neighbours = source.text(ARCHITECTURE) == Some("llama");
     let shard = Shard::new(file);
-    for (name, entry) in header.tensors {
+    for (name, entry) in tensors {
         let located = |offset: u64, length: u64, shape: &[usize]| Located {
             shard: shard.clone(),
             offset,
@@ -30,29 +31,59 @@ pub(super) fn add(file: File, catalogue: &mut Catalogue) -> Result<(), String> {
         };
         let length = entry.range.end - entry.range.start;
         let start = entry.range.start;
-        match (renamed(&name), entry.shape.as_slice()) {
-            (Renamed::Tensor(name), shape) => {
-                catalogue.add(name, located(start, length, shape))?;
+        match renamed(&name) {
+            Renamed::Tensor(name) => {
+                catalogue.add(name, located(start, length, &entry.shape))?;
             }
             // One below the other: each expert is a tensor of its own.
-            (Renamed::Experts { layer, side }, &[count, ref shape @ ..]) if shape.len() == 2 => {
-                if !(1..=MAX_COUNT).contains(&count) {
-                    return Err(format!("tensor `{name}` is of {count} experts"));
-                }
+            Renamed::Experts { layer, side } => {
+                let (count, shape) = experts(&name, &layer, &entry.shape, source)?;
                 let each = length / count as u64;
                 for expert in 0..count {
                     let name = format!("model.layers.{layer}.mlp.experts.{expert}.{side}.weight");
                     catalogue.add(name, located(start + expert as u64 * each, each, shape))?;
                 }
             }
-            (Renamed::Experts { .. }, shape) => {
-                return Err(format!(
-                    "tensor `{name}` has shape {shape:?}, not three sides"
-                ));
-            }
         }
     }
     Ok(())
+}
+
+/// How many experts a tensor holds, and the shape of each. Compared with the metadata before anything
+/// is made of them: a short header can tell of millions.
+fn experts<'a>(
+    name: &str,
+    layer: &str,
+    shape: &'a [usize],
+    source: Source<'_>,
+) -> Result<(usize, &'a [usize]), String> {
+    let &[count, ref shape @ ..] = shape else {
+        return Err(format!("tensor `{name}` has no shape"));
+    };
+    if shape.len() != 2 {
+        return Err(format!(
+            "tensor `{name}` has {} sides, not three",
+            shape.len() + 1
+        ));
+    }
+    let stated = |part: &str| {
+        let key = format!("{}.{part}", source.text(ARCHITECTURE).unwrap_or_default());
+        let value = source.count(&key)?.unwrap_or(0);
+        Ok::<_, String>((key, value))
+    };
+    let (key, value) = stated("expert_count")?;
+    if count as u64 != value || !(1..=MAX_COUNT).contains(&count) {
+        return Err(format!(
+            "tensor `{name}` is of {count} experts, but field `{key}` is {value}, and {MAX_COUNT} are the most"
+        ));
+    }
+    let (key, value) = stated("block_count")?;
+    if layer.parse::<u64>().ok().is_none_or(|layer| layer >= value) {
+        return Err(format!(
+            "tensor `{name}` is of no block: field `{key}` is {value}"
+        ));
+    }
+    Ok((count, shape))
 }
 
 /// Reads and checks the header of a file, with its metadata.
