@@ -122,11 +122,22 @@ fn an_imported_model_is_listed_verified_used_and_given_up() {
 #[test]
 fn a_file_of_llama_cpp_is_imported_by_its_name() {
     let bench = Bench::new();
-    let file = bench.home.path().join("tiny-coder.Q4_K_M.gguf");
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/verifiers");
-    std::fs::copy(fixtures.join("qwen3moe-q4_k_m.gguf"), &file).unwrap();
-    let said = bench.run(&["model", "import", file.to_str().unwrap()], 0);
-    says(&said, &["tiny-coder.Q4_K_M@", "qwen3_moe", "\"YES\""]);
+    // Some stores name files by their content, so the ending is not what tells the format.
+    for (name, called) in [
+        ("tiny-coder.Q4_K_M.gguf", "tiny-coder.Q4_K_M@"),
+        ("upper.GGUF", "upper@"),
+        ("tiny-2.5-coder", "tiny-2.5-coder@"),
+    ] {
+        let file = bench.home.path().join(name);
+        std::fs::copy(fixtures.join("qwen3moe-q4_k_m.gguf"), &file).unwrap();
+        let said = bench.run(&["model", "import", file.to_str().unwrap()], 0);
+        says(&said, &[called, "qwen3_moe", "\"YES\""]);
+    }
+    let file = bench.home.path().join("notes.txt");
+    std::fs::write(&file, "GGU").unwrap();
+    let said = bench.run(&["model", "import", file.to_str().unwrap()], 2);
+    says(&said, &["notes.txt", "is no GGUF file"]);
     bench.run(&["model", "use", "tiny-coder.Q4_K_M"], 0);
     let said = bench.run(&["check", "--fail-on", "never"], 0);
     says(&said, &["a.py", "tiny-coder.Q4_K_M@", "uncalibrated"]);

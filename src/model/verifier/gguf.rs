@@ -10,7 +10,8 @@ use super::config::MAX_COUNT;
 use serde_json::json;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
 /// What goes before the names of a model's own metadata is its architecture.
 const ARCHITECTURE: &str = "general.architecture";
@@ -84,6 +85,18 @@ fn experts<'a>(
         ));
     }
     Ok((count, shape))
+}
+
+/// Whether a file begins as all files of the format do.
+pub(super) fn begins(mut file: File) -> bool {
+    let mut magic = [0; 4];
+    file.read_exact(&mut magic).is_ok() && magic == *b"GGUF"
+}
+
+/// Whether a file is called as files of the format are.
+pub(super) fn has_ending(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
 }
 
 /// Reads and checks the header of a file, with its metadata.

@@ -260,6 +260,12 @@ fn single(source: &Path, tokenizer: Option<&Path>) -> Result<Found, ImportError>
 /// The files of a Hugging Face folder.
 fn folder(source: &Path, tokenizer: Option<&Path>) -> Result<Found, ImportError> {
     let config = source.join("config.json");
+    if source.is_file() {
+        return Err(refused(
+            source,
+            "is no GGUF file: those begin with the letters GGUF; give one, or the folder of a Hugging Face model, with config.json, tokenizer.json and safetensors",
+        ));
+    }
     if !config.is_file() {
         return Err(refused(
             source,
