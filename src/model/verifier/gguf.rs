@@ -304,32 +304,97 @@ pub(super) fn config(header: &Header) -> Result<Vec<u8>, String> {
     {
         return Err(format!("field `{}` is not 1", scaling("attn_factor")));
     }
-    match source.text(&scaling("type")).unwrap_or("none") {
-        "none" => {}
-        kind @ ("linear" | "yarn") => {
-            config["rope_scaling"] = json!({
-                "rope_type": kind,
-                "factor": source.number(&scaling("factor")),
-            });
-            for (field, part) in [
-                (
-                    "original_max_position_embeddings",
-                    "original_context_length",
-                ),
-                ("beta_fast", "yarn_beta_fast"),
-                ("beta_slow", "yarn_beta_slow"),
-            ] {
-                if let Some(number) = source.number(&scaling(part)) {
-                    config["rope_scaling"][field] = json!(number);
-                }
-            }
-        }
-        other => {
-            return Err(format!(
-                "field `{}` is {other:?}, but this version knows linear and yarn",
-                scaling("type")
-            ));
-        }
+    if let Some(stretched) = stretched(source, architecture)? {
+        config["rope_scaling"] = stretched;
     }
     serde_json::to_vec_pretty(&config).map_err(|error| error.to_string())
+}
+
+/// How positions are stretched, in the form of `config.json`: as llama.cpp takes it, which is linear
+/// where only a factor is there.
+fn stretched(source: Source<'_>, architecture: &str) -> Result<Option<serde_json::Value>, String> {
+    let key = |part: &str| format!("{architecture}.rope.{part}");
+    // The second is what older files call it.
+    let mut factor = 0.0;
+    for key in [key("scaling.factor"), key("scale_linear")] {
+        if source.0.contains_key(&key) {
+            let number = source.number(&key);
+            factor = number.ok_or_else(|| format!("field `{key}` is no number"))?;
+            break;
+        }
+    }
+    let kind = source.text(&key("scaling.type")).unwrap_or("linear");
+    if !matches!(kind, "none" | "linear" | "yarn") {
+        return Err(format!(
+            "field `{}` is {kind:?}, but this version knows none, linear and yarn",
+            key("scaling.type")
+        ));
+    }
+    // A factor of 0 or 1 stretches nothing.
+    if kind == "none" || factor == 0.0 || factor == 1.0 {
+        return Ok(None);
+    }
+    let mut stretched = json!({"rope_type": kind, "factor": factor});
+    for (field, part) in [
+        (
+            "original_max_position_embeddings",
+            "scaling.original_context_length",
+        ),
+        ("beta_fast", "scaling.yarn_beta_fast"),
+        ("beta_slow", "scaling.yarn_beta_slow"),
+    ] {
+        if let Some(number) = source.number(&key(part)) {
+            stretched[field] = json!(number);
+        }
+    }
+    Ok(Some(stretched))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(metadata: &[(&str, Value)], expect: Result<Option<(&str, f64)>, &str>) {
+        let metadata = metadata
+            .iter()
+            .map(|(key, value)| (format!("qwen2.rope.{key}"), value.clone()))
+            .collect();
+        let got = stretched(Source(&metadata), "qwen2");
+        match expect {
+            Ok(expect) => {
+                let expect =
+                    expect.map(|(kind, factor)| json!({"rope_type": kind, "factor": factor}));
+                assert_eq!(got, Ok(expect), "{metadata:?}");
+            }
+            Err(part) => {
+                let error = got.unwrap_err();
+                assert!(error.contains(part), "{metadata:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn positions_are_stretched_as_llama_cpp_does() {
+        let kind = |kind: &str| ("scaling.type", Value::Text(kind.into()));
+        let factor = |factor| ("scaling.factor", Value::Float(factor));
+        let old = |factor| ("scale_linear", Value::Float(factor));
+        check(&[], Ok(None));
+        check(&[factor(4.0)], Ok(Some(("linear", 4.0))));
+        check(&[old(4.0)], Ok(Some(("linear", 4.0))));
+        check(&[old(2.0), factor(4.0)], Ok(Some(("linear", 4.0))));
+        check(&[old(2.0), factor(0.0)], Ok(None));
+        for none in [0.0, 1.0] {
+            check(&[factor(none)], Ok(None));
+            check(&[old(none)], Ok(None));
+            check(&[kind("linear"), factor(none)], Ok(None));
+            check(&[kind("yarn"), factor(none)], Ok(None));
+        }
+        check(&[kind("linear")], Ok(None));
+        check(&[kind("none"), factor(4.0)], Ok(None));
+        check(&[kind("linear"), old(4.0)], Ok(Some(("linear", 4.0))));
+        check(&[kind("yarn"), factor(4.0)], Ok(Some(("yarn", 4.0))));
+        check(&[kind("longrope")], Err("`qwen2.rope.scaling.type`"));
+        let text = Value::Text("4".into());
+        check(&[("scale_linear", text)], Err("`qwen2.rope.scale_linear`"));
+    }
 }
