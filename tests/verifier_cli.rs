@@ -144,6 +144,34 @@ fn a_file_of_llama_cpp_is_imported_by_its_name() {
 }
 
 #[test]
+fn a_template_of_ones_own_is_checked() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("template.txt");
+    let import = |name: &str, template: &str, code| {
+        std::fs::write(&file, template).unwrap();
+        let [source, file] = [bench.source(), file.clone()].map(|it| it.display().to_string());
+        let wanted = ["--name", name, "--template", &file];
+        bench.run(&[&["model", "import", &source][..], &wanted].concat(), code)
+    };
+    // The one that the README shows.
+    let readme = include_str!("../README.md");
+    let (_, shown) = readme.split_once("```text\n%% shared").unwrap();
+    let shown = format!("%% shared{}", shown.split_once("```").unwrap().0);
+    let said = import("shown", &shown, 0);
+    says(&said, &["custom@"]);
+    assert!(!said.contains("not told"), "{said}");
+    let score = ["check", "--fail-on", "never", "--model"];
+    let folder = bench.home.path().join("cache/data/models/shown");
+    let said = bench.run(&[&score[..], &[folder.to_str().unwrap()]].concat(), 0);
+    says(&said, &["a.py", "shown@"]);
+
+    let said = import("silent", &shown.replace("{task}", ""), 0);
+    says(&said, &["task ", "not told", "{task}"]);
+    let said = import("wrong", &shown.replace("{task}", "{problem}"), 2);
+    says(&said, &["template.txt", "{problem}", "{task}"]);
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_with_what_is_wrong() {
     let bench = Bench::new();
     let source = bench.source();

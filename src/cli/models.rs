@@ -221,6 +221,12 @@ fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
         "  prompt    {}, {} tokens of its own, up to {} in all",
         identity.renderer, imported.overhead, imported.context
     )?;
+    if !imported.tells_task {
+        writeln!(
+            out,
+            "  task      not told: the template has no {{task}}, so descriptions of tasks count for nothing"
+        )?;
+    }
     match &imported.answers {
         Some([(yes, yes_id), (no, no_id)]) => {
             writeln!(out, "  answers   {yes:?} ({yes_id}) and {no:?} ({no_id})")?;

@@ -77,6 +77,8 @@ pub struct Imported {
     pub made_for: usize,
     /// Tokens of the template.
     pub overhead: usize,
+    /// Whether the template tells what a change is for.
+    pub tells_task: bool,
     /// The words that are compared, with their tokens; none if the model tells classes.
     pub answers: Option<[(String, u32); 2]>,
     /// Memory once loaded, and with the longest prompt: for people.
@@ -226,6 +228,7 @@ pub fn import(
         context,
         made_for: shape.context,
         overhead: prompt.overhead(),
+        tells_task: prompt.tells_task(),
         answers: answers
             .map(|answers| [answers.yes, answers.no].map(|answer| (answer.text, answer.id))),
         memory: [

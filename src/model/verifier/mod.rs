@@ -22,6 +22,7 @@ mod processor;
 mod prompt;
 mod rope;
 mod safetensors;
+mod template;
 mod unpack;
 mod words;
 
@@ -34,7 +35,8 @@ pub(super) use import::{io, refused, template, write};
 pub use judge::GenerativeVerifier;
 pub(super) use manifest::Manifest;
 pub use prompt::{Markup, Template};
-pub(super) use prompt::{NO_TASK, header, rendered, sections};
+pub(super) use prompt::{NO_TASK, header, rendered};
+pub(super) use template::{Part, Sections, Slot};
 
 /// Adds the tensors of a file of weights, of whichever format it is. Fails with a clause that names
 /// the field at fault.
