@@ -18,6 +18,7 @@ mod manifest;
 mod matrix;
 mod memory;
 mod mixture;
+mod plain;
 mod processor;
 mod prompt;
 mod rope;

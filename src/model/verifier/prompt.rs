@@ -1,7 +1,7 @@
 //! What a verifier is asked, as token numbers.
 //!
-//! Invariant: text that comes from outside, the task and the patch, is never read as a control
-//! token of the model, whatever it contains. The questions about the hunks of a patch share all
+//! Invariant: text that comes from outside, the task and the patch, goes through [`Plain`], so no
+//! token that marks up chats stands in a prompt but for those of its template. The questions about the hunks of a patch share all
 //! tokens before them. Line numbers are left out, since scores are remembered without them.
 //!
 //! The first built-in question is that of the verifier of SWE-Gym (Pan et al. 2024), which SWE-RM
@@ -9,6 +9,7 @@
 
 use super::super::render::HUNK_MARKER;
 use super::super::reward::ModelError;
+use super::plain::Plain;
 use super::template::{Part, SECTION, Sections, Slot};
 use crate::calibration::Probability;
 use crate::change::{FileChange, FileStatus, Hunk, LineKind, Patch};
@@ -212,9 +213,9 @@ impl Prompt {
         patch: &Patch,
         task: Option<&str>,
         context: usize,
-        tokenizer: &Tokenizer,
+        plain: &Plain,
     ) -> Result<Laid, ModelError> {
-        let encode = |text: &str| encode(text, tokenizer).map_err(ModelError::Tokenizer);
+        let encode = |text: &str| plain.encode(text).map_err(ModelError::Tokenizer);
         let question = fixed(&self.patch).max(fixed(&self.hunk));
         let free = context.saturating_sub(fixed(&self.shared) + question);
         let mut truncated = false;
@@ -271,30 +272,19 @@ impl Prompt {
     }
 }
 
-/// Tokens of a text that holds no control tokens, whatever it looks like: the tokenizer was told
-/// so with [`plain_from_now`].
-fn encode(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>, String> {
-    tokenizer
-        .encode_fast(text, false)
-        .map(|encoding| encoding.get_ids().to_vec())
-        .map_err(|error| error.to_string())
-}
-
-/// From now on the tokenizer reads control tokens in a text as plain text.
-pub(super) fn plain_from_now(tokenizer: &mut Tokenizer) {
-    tokenizer.set_encode_special_tokens(true);
-}
-
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn share(part: usize, whole: usize) -> Probability {
     Probability::new(part as f64 / whole.max(1) as f64).unwrap_or(Probability::HALF)
 }
 
 fn piece(part: &Part, tokenizer: &Tokenizer) -> Result<Piece, String> {
-    Ok(match part {
-        Part::Text(text) => Piece::Fixed(encode(text, tokenizer)?),
-        Part::Slot(slot) => Piece::Slot(*slot),
-    })
+    match part {
+        Part::Text(text) => tokenizer
+            .encode_fast(text.as_str(), false)
+            .map(|encoding| Piece::Fixed(encoding.get_ids().to_vec()))
+            .map_err(|error| error.to_string()),
+        Part::Slot(slot) => Ok(Piece::Slot(*slot)),
+    }
 }
 
 fn fill(pieces: &[Piece], task: &[u32], patch: &[u32], hunk: &[u32]) -> Vec<u32> {
@@ -335,4 +325,25 @@ pub(in crate::model) fn rendered(hunk: &Hunk) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_templates_are_sound() {
+        let markups = [
+            Markup::ChatMl { thinks: true },
+            Markup::ChatMl { thinks: false },
+            Markup::Llama3,
+            Markup::Plain,
+        ];
+        for template in [Template::SweJudge, Template::PatchJudge] {
+            for markup in markups {
+                let sections = Sections::parse(&template.text(markup));
+                assert!(sections.unwrap().tells_task(), "{template:?}, {markup:?}");
+            }
+        }
+    }
 }
