@@ -143,6 +143,37 @@ fn a_file_of_llama_cpp_is_imported_by_its_name() {
     says(&said, &["a.py", "tiny-coder.Q4_K_M@", "uncalibrated"]);
 }
 
+/// Only the first token of an answer is compared, so that is what is told.
+#[test]
+fn answers_of_several_tokens() {
+    let bench = Bench::new();
+    let source = bench.source();
+    let import = |name: &str, yes: &str, no: &str, code| {
+        let wanted = ["--name", name, "--yes", yes, "--no", no];
+        let import = ["model", "import", source.to_str().unwrap()];
+        bench.run(&[&import[..], &wanted].concat(), code)
+    };
+    let said = import("long", "YES", "wrong", 0);
+    says(
+        &said,
+        &["\"YES\" (257) and \"w\" (86), the first token of \"wrong\"\n"],
+    );
+    let bundle = bench.home.path().join("cache/data/models/long/bundle.json");
+    let bundle: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bundle).unwrap()).unwrap();
+    let stated = json!({"yes": {"text": "YES", "id": 257},
+        "no": {"text": "w", "id": 86, "begins": "wrong"}});
+    assert_eq!(bundle["answers"], stated);
+    says(&bench.run(&["model", "verify", "long"], 0), &["long@"]);
+
+    let said = import("both", "good", "great", 2);
+    says(
+        &said,
+        &["\"good\" and \"great\"", "the same token, \"g\"", "`--yes`"],
+    );
+    says(&import("none", "YES", "", 2), &["\"\" is no token"]);
+}
+
 #[test]
 fn a_template_of_ones_own_is_checked() {
     let bench = Bench::new();

@@ -228,9 +228,7 @@ fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
         )?;
     }
     match &imported.answers {
-        Some([(yes, yes_id), (no, no_id)]) => {
-            writeln!(out, "  answers   {yes:?} ({yes_id}) and {no:?} ({no_id})")?;
-        }
+        Some([yes, no]) => writeln!(out, "  answers   {yes} and {no}")?,
         None => writeln!(out, "  answers   the score or the two classes of its head")?,
     }
     writeln!(

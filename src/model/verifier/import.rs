@@ -79,8 +79,8 @@ pub struct Imported {
     pub overhead: usize,
     /// Whether the template tells what a change is for.
     pub tells_task: bool,
-    /// The words that are compared, with their tokens; none if the model tells classes.
-    pub answers: Option<[(String, u32); 2]>,
+    /// The tokens that are compared; none if the model tells classes.
+    pub answers: Option<[Answer; 2]>,
     /// Memory once loaded, and with the longest prompt: for people.
     pub memory: [String; 2],
     /// The scores of the sample.
@@ -229,8 +229,7 @@ pub fn import(
         made_for: shape.context,
         overhead: prompt.overhead(),
         tells_task: prompt.tells_task(),
-        answers: answers
-            .map(|answers| [answers.yes, answers.no].map(|answer| (answer.text, answer.id))),
+        answers: answers.map(|answers| [answers.yes, answers.no]),
         memory: [
             needed(loaded, 0, 0),
             needed(loaded, shape.bytes_per_token(), context),
@@ -349,21 +348,28 @@ pub(in crate::model) fn template(
 
 /// The first token of each word. They must differ, or there is nothing to compare.
 fn answers(words: &[String; 2], tokenizer: &Tokenizer) -> Result<Answers, String> {
-    let answer = |text: &String| -> Result<Answer, String> {
-        let encoding = tokenizer
-            .encode_fast(text.as_str(), false)
-            .map_err(|error| error.to_string())?;
-        let id = encoding.get_ids().first().copied();
-        Ok(Answer {
-            text: text.clone(),
-            id: id.ok_or_else(|| format!("the answer {text:?} is no token"))?,
+    let answer = |word: &String| -> Result<Answer, String> {
+        let fault = |error: tokenizers::Error| error.to_string();
+        let encoding = tokenizer.encode_fast(word.as_str(), false).map_err(fault)?;
+        Ok(match *encoding.get_ids() {
+            [] => return Err(format!("the answer {word:?} is no token")),
+            [id] => Answer {
+                text: word.clone(),
+                id,
+                begins: None,
+            },
+            [id, ..] => Answer {
+                text: tokenizer.decode(&[id], false).map_err(fault)?,
+                id,
+                begins: Some(word.clone()),
+            },
         })
     };
     let (yes, no) = (answer(&words[0])?, answer(&words[1])?);
     if yes.id == no.id {
         return Err(format!(
-            "the answers {:?} and {:?} begin with the same token: choose others with `--yes` and `--no`",
-            yes.text, no.text
+            "the answers {:?} and {:?} begin with the same token, {:?}: choose others with `--yes` and `--no`",
+            words[0], words[1], yes.text
         ));
     }
     Ok(Answers { yes, no })

@@ -34,6 +34,7 @@ use std::path::Path;
 pub use import::{Import, ImportError, Imported, TemplateChoice, import};
 pub(super) use import::{io, refused, template, write};
 pub use judge::GenerativeVerifier;
+pub use manifest::Answer;
 pub(super) use manifest::Manifest;
 pub use prompt::{Markup, Template};
 pub(super) use prompt::{NO_TASK, header, rendered};
