@@ -135,14 +135,84 @@ fn an_imported_model_is_listed_verified_used_and_given_up() {
 #[test]
 fn a_file_of_llama_cpp_is_imported_by_its_name() {
     let bench = Bench::new();
-    let file = bench.home.path().join("tiny-coder.Q4_K_M.gguf");
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/verifiers");
-    std::fs::copy(fixtures.join("qwen3moe-q4_k_m.gguf"), &file).unwrap();
-    let said = bench.run(&["model", "import", file.to_str().unwrap()], 0);
-    says(&said, &["tiny-coder.Q4_K_M@", "qwen3_moe", "\"YES\""]);
+    // Some stores name files by their content, so the ending is not what tells the format.
+    for (name, called) in [
+        ("tiny-coder.Q4_K_M.gguf", "tiny-coder.Q4_K_M@"),
+        ("upper.GGUF", "upper@"),
+        ("tiny-2.5-coder", "tiny-2.5-coder@"),
+    ] {
+        let file = bench.home.path().join(name);
+        std::fs::copy(fixtures.join("qwen3moe-q4_k_m.gguf"), &file).unwrap();
+        let said = bench.run(&["model", "import", file.to_str().unwrap()], 0);
+        says(&said, &[called, "qwen3_moe", "\"YES\""]);
+    }
+    let file = bench.home.path().join("notes.txt");
+    std::fs::write(&file, "GGU").unwrap();
+    let said = bench.run(&["model", "import", file.to_str().unwrap()], 2);
+    says(&said, &["notes.txt", "is no GGUF file"]);
     bench.run(&["model", "use", "tiny-coder.Q4_K_M"], 0);
     let said = bench.run(&["check", "--fail-on", "never"], 0);
     says(&said, &["a.py", "tiny-coder.Q4_K_M@", "uncalibrated"]);
+}
+
+/// Only the first token of an answer is compared, so that is what is told.
+#[test]
+fn answers_of_several_tokens() {
+    let bench = Bench::new();
+    let source = bench.source();
+    let import = |name: &str, yes: &str, no: &str, code| {
+        let wanted = ["--name", name, "--yes", yes, "--no", no];
+        let import = ["model", "import", source.to_str().unwrap()];
+        bench.run(&[&import[..], &wanted].concat(), code)
+    };
+    let said = import("long", "YES", "wrong", 0);
+    says(
+        &said,
+        &["\"YES\" (257) and \"w\" (86), the first token of \"wrong\"\n"],
+    );
+    let bundle = bench.home.path().join("cache/data/models/long/bundle.json");
+    let bundle: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bundle).unwrap()).unwrap();
+    let stated = json!({"yes": {"text": "YES", "id": 257},
+        "no": {"text": "w", "id": 86, "begins": "wrong"}});
+    assert_eq!(bundle["answers"], stated);
+    says(&bench.run(&["model", "verify", "long"], 0), &["long@"]);
+
+    let said = import("both", "good", "great", 2);
+    says(
+        &said,
+        &["\"good\" and \"great\"", "the same token, \"g\"", "`--yes`"],
+    );
+    says(&import("none", "YES", "", 2), &["\"\" is no token"]);
+}
+
+#[test]
+fn a_template_of_ones_own_is_checked() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("template.txt");
+    let import = |name: &str, template: &str, code| {
+        std::fs::write(&file, template).unwrap();
+        let [source, file] = [bench.source(), file.clone()].map(|it| it.display().to_string());
+        let wanted = ["--name", name, "--template", &file];
+        bench.run(&[&["model", "import", &source][..], &wanted].concat(), code)
+    };
+    // The one that the README shows.
+    let readme = include_str!("../README.md");
+    let (_, shown) = readme.split_once("```text\n%% shared").unwrap();
+    let shown = format!("%% shared{}", shown.split_once("```").unwrap().0);
+    let said = import("shown", &shown, 0);
+    says(&said, &["custom@"]);
+    assert!(!said.contains("not told"), "{said}");
+    let score = ["check", "--fail-on", "never", "--model"];
+    let folder = bench.home.path().join("cache/data/models/shown");
+    let said = bench.run(&[&score[..], &[folder.to_str().unwrap()]].concat(), 0);
+    says(&said, &["a.py", "shown@"]);
+
+    let said = import("silent", &shown.replace("{task}", ""), 0);
+    says(&said, &["task ", "not told", "{task}"]);
+    let said = import("wrong", &shown.replace("{task}", "{problem}"), 2);
+    says(&said, &["template.txt", "{problem}", "{task}"]);
 }
 
 #[test]

@@ -106,6 +106,14 @@ fn hostile_headers() {
     let tensor = bench.after("blk.0.ffn_up.weight");
     bench.refuses(tensor, &99_u32.to_le_bytes(), &["`n_dimensions`"]);
     bench.refuses(tensor + 4, &huge, &["`blk.0.ffn_up.weight`", "`shape`"]);
+    let none = 0_u64.to_le_bytes();
+    for side in [4, 12] {
+        bench.refuses(
+            tensor + side,
+            &none,
+            &["`blk.0.ffn_up.weight`", "side of 0"],
+        );
+    }
     // 2^60 rows: a bomb that a small file can promise.
     let bomb = (1_u64 << 60).to_le_bytes();
     bench.refuses(tensor + 12, &bomb, &["`blk.0.ffn_up.weight`"]);
@@ -116,6 +124,24 @@ fn hostile_headers() {
     let offset = bench.sound[other + 24..other + 32].to_vec();
     bench.refuses(tensor + 24, &offset, &["lies within", "ffn_gate"]);
     bench.refuses(tensor - 19, b"blk.1", &["twice"]);
+}
+
+/// Each expert becomes an entry, so their number is compared before one is made.
+#[test]
+fn experts_that_the_metadata_does_not_tell_of() {
+    let bench = Bench::new("qwen3moe-q8_0");
+    let count = bench.after("qwen3moe.expert_count") + 4;
+    for stated in [3_u32, 5, 4_096] {
+        let says = ["_exps.weight`", "`qwen3moe.expert_count`"];
+        bench.refuses(count, &stated.to_le_bytes(), &says);
+    }
+    let tensor = bench.after("blk.0.ffn_gate_exps.weight");
+    // Behind the number of sides and two sides of the matrices.
+    let many = 4_096_u64.to_le_bytes();
+    bench.refuses(tensor + 20, &many, &["`blk.0.ffn_gate_exps.weight`"]);
+    let blocks = bench.after("qwen3moe.block_count") + 4;
+    let says = ["`blk.1.ffn_", "_exps.weight`", "`qwen3moe.block_count`"];
+    bench.refuses(blocks, &1_u32.to_le_bytes(), &says);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn check_on(hardware: Hardware, tolerance: f64, name: &str, imported: &Imported)
     let text = std::fs::read_to_string(fixtures().join("expected.json")).unwrap();
     let expected: Value = serde_json::from_str(&text).unwrap();
     if let Some(answers) = &imported.answers {
-        let tokens = answers.clone().map(|(_, id)| id);
+        let tokens = answers.clone().map(|answer| answer.id);
         assert_eq!(serde_json::json!(tokens), expected["answers"]);
     }
     let model = imported.bundle.verifier(hardware).unwrap();

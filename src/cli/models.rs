@@ -147,16 +147,7 @@ fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
         true => std::path::absolute(&args.path).with_context(cannot)?,
         false => real,
     };
-    let stem = match source.is_file() {
-        true => source.file_stem(),
-        false => source.file_name(),
-    };
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        None => stem
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
-    };
+    let name = args.name.clone().unwrap_or_else(|| usual_name(&source));
     let folder = folder_for(&name, args.out.as_deref())?;
     let template = template(&args.template);
     let wanted = Import {
@@ -170,6 +161,18 @@ fn run_import(args: &ImportArgs, out: &mut dyn Write) -> Result<()> {
         copy: args.copy,
     };
     summary(&import(&wanted, &sample(), whole_machine()?)?, out)
+}
+
+/// That of the file or folder, without an ending that only tells the format: names of models are full
+/// of points.
+fn usual_name(source: &Path) -> String {
+    let is_gguf = |it: &std::ffi::OsStr| it.eq_ignore_ascii_case("gguf");
+    let name = match source.extension().is_some_and(is_gguf) && source.is_file() {
+        true => source.file_stem(),
+        false => source.file_name(),
+    };
+    name.map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// The folder of a new model: a stated one, or one of its name in the user's data folder.
@@ -222,10 +225,14 @@ fn summary(imported: &Imported, out: &mut dyn Write) -> Result<()> {
         "  prompt    {}, {} tokens of its own, up to {} in all",
         identity.renderer, imported.overhead, imported.context
     )?;
+    if !imported.tells_task {
+        writeln!(
+            out,
+            "  task      not told: the template has no {{task}}, so descriptions of tasks count for nothing"
+        )?;
+    }
     match &imported.answers {
-        Some([(yes, yes_id), (no, no_id)]) => {
-            writeln!(out, "  answers   {yes:?} ({yes_id}) and {no:?} ({no_id})")?;
-        }
+        Some([yes, no]) => writeln!(out, "  answers   {yes} and {no}")?,
         None => writeln!(out, "  answers   the score or the two classes of its head")?,
     }
     writeln!(

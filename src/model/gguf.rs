@@ -400,6 +400,12 @@ impl<R: Read> Cursor<R> {
             shape.push(usize::try_from(self.u64(&name)?).unwrap_or(usize::MAX));
         }
         shape.reverse();
+        // Of no bytes, so a short file could hold any number of them; ggml divides by the sides.
+        if shape.contains(&0) {
+            return Err(format!(
+                "tensor `{name}`: field `shape` {shape:?} has a side of 0"
+            ));
+        }
         let code = self.u32(&name)?;
         let dtype = dtype(code)
             .ok_or_else(|| format!("tensor `{name}`: field `type` {code} is not supported"))?;

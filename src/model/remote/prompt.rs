@@ -4,18 +4,14 @@
 //! what engines read as control tokens is broken up in it. A prompt is never longer than its limit,
 //! but for the template itself.
 
-use super::super::verifier::{NO_TASK, header, rendered, sections};
+use super::super::verifier::{NO_TASK, Part, Sections, Slot, header, rendered};
 use crate::calibration::Probability;
 use crate::change::Patch;
 use std::borrow::Cow;
 
-/// A template, in its three sections.
+/// A template.
 #[derive(Debug, Clone)]
-pub(super) struct Prompt {
-    shared: String,
-    patch: String,
-    hunk: String,
-}
+pub(super) struct Prompt(Sections);
 
 /// A prompt for the patch, then one for each hunk.
 #[derive(Debug)]
@@ -30,23 +26,18 @@ pub(super) struct Laid {
 impl Prompt {
     /// Reads a template. Fails with a sentence for its author.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let [shared, patch, hunk] = sections(text)?;
-        for (name, section, slot) in [("shared", &shared, "{patch}"), ("hunk", &hunk, "{hunk}")] {
-            if section.matches(slot).count() != 1 {
-                return Err(format!("section `{name}` must hold {slot} once"));
-            }
-        }
-        Ok(Self {
-            shared,
-            patch,
-            hunk,
-        })
+        Sections::parse(text).map(Self)
     }
 
     /// Fills the template within `limit` bytes. The task may take a quarter of what is free, a hunk
     /// that is repeated in its question another quarter, and the patch the rest.
     pub(super) fn lay_out(&self, patch: &Patch, task: Option<&str>, limit: usize) -> Laid {
-        let fixed = self.shared.len() + self.patch.len().max(self.hunk.len());
+        let Sections {
+            shared: before,
+            patch: about_patch,
+            hunk: about_hunk,
+        } = &self.0;
+        let fixed = fixed(before) + fixed(about_patch).max(fixed(about_hunk));
         let free = limit.saturating_sub(fixed);
         let mut truncated = false;
         let mut cut = |text: &str, limit: usize| -> String {
@@ -79,12 +70,17 @@ impl Prompt {
         let whole = cut(&all, left);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let read = whole.len() as f64 / all.len().max(1) as f64;
-        let filled = |question: &str, hunk: &str| {
-            let slots = [("{task}", &*task), ("{patch}", &*whole), ("{hunk}", hunk)];
-            fill(&self.shared, &slots) + &fill(question, &slots)
+        let filled = |question: &[Part], hunk: &str| -> String {
+            let parts = before.iter().chain(question).map(|part| match part {
+                Part::Text(text) => text,
+                Part::Slot(Slot::Task) => &*task,
+                Part::Slot(Slot::Patch) => &*whole,
+                Part::Slot(Slot::Hunk) => hunk,
+            });
+            parts.collect()
         };
-        let mut prompts = vec![filled(&self.patch, "")];
-        prompts.extend(hunks.iter().map(|hunk| filled(&self.hunk, hunk)));
+        let mut prompts = vec![filled(about_patch, "")];
+        prompts.extend(hunks.iter().map(|hunk| filled(about_hunk, hunk)));
         Laid {
             prompts,
             truncated,
@@ -93,23 +89,13 @@ impl Prompt {
     }
 }
 
-/// Puts texts into their slots; what looks like a slot in such a text stays as it is.
-fn fill(template: &str, slots: &[(&str, &str)]) -> String {
-    let mut filled = String::new();
-    let mut rest = template;
-    loop {
-        let next = slots
-            .iter()
-            .filter_map(|(slot, text)| Some((rest.find(slot)?, slot.len(), text)))
-            .min_by_key(|(at, _, _)| *at);
-        let Some((at, length, text)) = next else {
-            filled.push_str(rest);
-            return filled;
-        };
-        filled.push_str(&rest[..at]);
-        filled.push_str(text);
-        rest = &rest[at + length..];
-    }
+/// Bytes of the template's own text.
+fn fixed(parts: &[Part]) -> usize {
+    let lengths = parts.iter().map(|part| match part {
+        Part::Text(text) => text.len(),
+        Part::Slot(_) => 0,
+    });
+    lengths.sum()
 }
 
 /// The text without anything that an engine could read as a control token.

@@ -10,17 +10,19 @@ use super::config::MAX_COUNT;
 use serde_json::json;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
 /// What goes before the names of a model's own metadata is its architecture.
 const ARCHITECTURE: &str = "general.architecture";
 
 /// Adds the tensors of a file. Fails with a clause that names the field at fault.
 pub(super) fn add(file: File, catalogue: &mut Catalogue) -> Result<(), String> {
-    let header = header(&file)?;
-    catalogue.neighbours = Source(&header.metadata).text(ARCHITECTURE) == Some("llama");
+    let Header { metadata, tensors } = header(&file)?;
+    let source = Source(&metadata);
+    catalogue.neighbours = source.text(ARCHITECTURE) == Some("llama");
     let shard = Shard::new(file);
-    for (name, entry) in header.tensors {
+    for (name, entry) in tensors {
         let located = |offset: u64, length: u64, shape: &[usize]| Located {
             shard: shard.clone(),
             offset,
@@ -30,29 +32,71 @@ pub(super) fn add(file: File, catalogue: &mut Catalogue) -> Result<(), String> {
         };
         let length = entry.range.end - entry.range.start;
         let start = entry.range.start;
-        match (renamed(&name), entry.shape.as_slice()) {
-            (Renamed::Tensor(name), shape) => {
-                catalogue.add(name, located(start, length, shape))?;
+        match renamed(&name) {
+            Renamed::Tensor(name) => {
+                catalogue.add(name, located(start, length, &entry.shape))?;
             }
             // One below the other: each expert is a tensor of its own.
-            (Renamed::Experts { layer, side }, &[count, ref shape @ ..]) if shape.len() == 2 => {
-                if !(1..=MAX_COUNT).contains(&count) {
-                    return Err(format!("tensor `{name}` is of {count} experts"));
-                }
+            Renamed::Experts { layer, side } => {
+                let (count, shape) = experts(&name, &layer, &entry.shape, source)?;
                 let each = length / count as u64;
                 for expert in 0..count {
                     let name = format!("model.layers.{layer}.mlp.experts.{expert}.{side}.weight");
                     catalogue.add(name, located(start + expert as u64 * each, each, shape))?;
                 }
             }
-            (Renamed::Experts { .. }, shape) => {
-                return Err(format!(
-                    "tensor `{name}` has shape {shape:?}, not three sides"
-                ));
-            }
         }
     }
     Ok(())
+}
+
+/// How many experts a tensor holds, and the shape of each. Compared with the metadata before anything
+/// is made of them: a short header can tell of millions.
+fn experts<'a>(
+    name: &str,
+    layer: &str,
+    shape: &'a [usize],
+    source: Source<'_>,
+) -> Result<(usize, &'a [usize]), String> {
+    let &[count, ref shape @ ..] = shape else {
+        return Err(format!("tensor `{name}` has no shape"));
+    };
+    if shape.len() != 2 {
+        return Err(format!(
+            "tensor `{name}` has {} sides, not three",
+            shape.len() + 1
+        ));
+    }
+    let stated = |part: &str| {
+        let key = format!("{}.{part}", source.text(ARCHITECTURE).unwrap_or_default());
+        let value = source.count(&key)?.unwrap_or(0);
+        Ok::<_, String>((key, value))
+    };
+    let (key, value) = stated("expert_count")?;
+    if count as u64 != value || !(1..=MAX_COUNT).contains(&count) {
+        return Err(format!(
+            "tensor `{name}` is of {count} experts, but field `{key}` is {value}, and {MAX_COUNT} are the most"
+        ));
+    }
+    let (key, value) = stated("block_count")?;
+    if layer.parse::<u64>().ok().is_none_or(|layer| layer >= value) {
+        return Err(format!(
+            "tensor `{name}` is of no block: field `{key}` is {value}"
+        ));
+    }
+    Ok((count, shape))
+}
+
+/// Whether a file begins as all files of the format do.
+pub(super) fn begins(mut file: File) -> bool {
+    let mut magic = [0; 4];
+    file.read_exact(&mut magic).is_ok() && magic == *b"GGUF"
+}
+
+/// Whether a file is called as files of the format are.
+pub(super) fn has_ending(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
 }
 
 /// Reads and checks the header of a file, with its metadata.
@@ -260,32 +304,97 @@ pub(super) fn config(header: &Header) -> Result<Vec<u8>, String> {
     {
         return Err(format!("field `{}` is not 1", scaling("attn_factor")));
     }
-    match source.text(&scaling("type")).unwrap_or("none") {
-        "none" => {}
-        kind @ ("linear" | "yarn") => {
-            config["rope_scaling"] = json!({
-                "rope_type": kind,
-                "factor": source.number(&scaling("factor")),
-            });
-            for (field, part) in [
-                (
-                    "original_max_position_embeddings",
-                    "original_context_length",
-                ),
-                ("beta_fast", "yarn_beta_fast"),
-                ("beta_slow", "yarn_beta_slow"),
-            ] {
-                if let Some(number) = source.number(&scaling(part)) {
-                    config["rope_scaling"][field] = json!(number);
-                }
-            }
-        }
-        other => {
-            return Err(format!(
-                "field `{}` is {other:?}, but this version knows linear and yarn",
-                scaling("type")
-            ));
-        }
+    if let Some(stretched) = stretched(source, architecture)? {
+        config["rope_scaling"] = stretched;
     }
     serde_json::to_vec_pretty(&config).map_err(|error| error.to_string())
+}
+
+/// How positions are stretched, in the form of `config.json`: as llama.cpp takes it, which is linear
+/// where only a factor is there.
+fn stretched(source: Source<'_>, architecture: &str) -> Result<Option<serde_json::Value>, String> {
+    let key = |part: &str| format!("{architecture}.rope.{part}");
+    // The second is what older files call it.
+    let mut factor = 0.0;
+    for key in [key("scaling.factor"), key("scale_linear")] {
+        if source.0.contains_key(&key) {
+            let number = source.number(&key);
+            factor = number.ok_or_else(|| format!("field `{key}` is no number"))?;
+            break;
+        }
+    }
+    let kind = source.text(&key("scaling.type")).unwrap_or("linear");
+    if !matches!(kind, "none" | "linear" | "yarn") {
+        return Err(format!(
+            "field `{}` is {kind:?}, but this version knows none, linear and yarn",
+            key("scaling.type")
+        ));
+    }
+    // A factor of 0 or 1 stretches nothing.
+    if kind == "none" || factor == 0.0 || factor == 1.0 {
+        return Ok(None);
+    }
+    let mut stretched = json!({"rope_type": kind, "factor": factor});
+    for (field, part) in [
+        (
+            "original_max_position_embeddings",
+            "scaling.original_context_length",
+        ),
+        ("beta_fast", "scaling.yarn_beta_fast"),
+        ("beta_slow", "scaling.yarn_beta_slow"),
+    ] {
+        if let Some(number) = source.number(&key(part)) {
+            stretched[field] = json!(number);
+        }
+    }
+    Ok(Some(stretched))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(metadata: &[(&str, Value)], expect: Result<Option<(&str, f64)>, &str>) {
+        let metadata = metadata
+            .iter()
+            .map(|(key, value)| (format!("qwen2.rope.{key}"), value.clone()))
+            .collect();
+        let got = stretched(Source(&metadata), "qwen2");
+        match expect {
+            Ok(expect) => {
+                let expect =
+                    expect.map(|(kind, factor)| json!({"rope_type": kind, "factor": factor}));
+                assert_eq!(got, Ok(expect), "{metadata:?}");
+            }
+            Err(part) => {
+                let error = got.unwrap_err();
+                assert!(error.contains(part), "{metadata:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn positions_are_stretched_as_llama_cpp_does() {
+        let kind = |kind: &str| ("scaling.type", Value::Text(kind.into()));
+        let factor = |factor| ("scaling.factor", Value::Float(factor));
+        let old = |factor| ("scale_linear", Value::Float(factor));
+        check(&[], Ok(None));
+        check(&[factor(4.0)], Ok(Some(("linear", 4.0))));
+        check(&[old(4.0)], Ok(Some(("linear", 4.0))));
+        check(&[old(2.0), factor(4.0)], Ok(Some(("linear", 4.0))));
+        check(&[old(2.0), factor(0.0)], Ok(None));
+        for none in [0.0, 1.0] {
+            check(&[factor(none)], Ok(None));
+            check(&[old(none)], Ok(None));
+            check(&[kind("linear"), factor(none)], Ok(None));
+            check(&[kind("yarn"), factor(none)], Ok(None));
+        }
+        check(&[kind("linear")], Ok(None));
+        check(&[kind("none"), factor(4.0)], Ok(None));
+        check(&[kind("linear"), old(4.0)], Ok(Some(("linear", 4.0))));
+        check(&[kind("yarn"), factor(4.0)], Ok(Some(("yarn", 4.0))));
+        check(&[kind("longrope")], Err("`qwen2.rope.scaling.type`"));
+        let text = Value::Text("4".into());
+        check(&[("scale_linear", text)], Err("`qwen2.rope.scale_linear`"));
+    }
 }

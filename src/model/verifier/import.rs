@@ -78,8 +78,10 @@ pub struct Imported {
     pub made_for: usize,
     /// Tokens of the template.
     pub overhead: usize,
-    /// The words that are compared, with their tokens; none if the model tells classes.
-    pub answers: Option<[(String, u32); 2]>,
+    /// Whether the template tells what a change is for.
+    pub tells_task: bool,
+    /// The tokens that are compared; none if the model tells classes.
+    pub answers: Option<[Answer; 2]>,
     /// Memory once loaded, and with the longest prompt: for people.
     pub memory: [String; 2],
     /// The scores of the sample.
@@ -219,8 +221,8 @@ pub fn import(
         context,
         made_for: shape.context,
         overhead: prompt.overhead(),
-        answers: answers
-            .map(|answers| [answers.yes, answers.no].map(|answer| (answer.text, answer.id))),
+        tells_task: prompt.tells_task(),
+        answers: answers.map(|answers| [answers.yes, answers.no]),
         memory: [
             needed(loaded, 0, 0),
             needed(loaded, shape.bytes_per_token(), context),
@@ -253,6 +255,12 @@ fn single(source: &Path, tokenizer: Option<&Path>) -> Result<Found, ImportError>
 /// The files of a Hugging Face folder.
 fn folder(source: &Path, tokenizer: Option<&Path>) -> Result<Found, ImportError> {
     let config = source.join("config.json");
+    if source.is_file() {
+        return Err(refused(
+            source,
+            "is no GGUF file: those begin with the letters GGUF; give one, or the folder of a Hugging Face model, with config.json, tokenizer.json and safetensors",
+        ));
+    }
     if !config.is_file() {
         return Err(refused(
             source,
@@ -333,21 +341,28 @@ pub(in crate::model) fn template(
 
 /// The first token of each word. They must differ, or there is nothing to compare.
 fn answers(words: &[String; 2], tokenizer: &Tokenizer) -> Result<Answers, String> {
-    let answer = |text: &String| -> Result<Answer, String> {
-        let encoding = tokenizer
-            .encode_fast(text.as_str(), false)
-            .map_err(|error| error.to_string())?;
-        let id = encoding.get_ids().first().copied();
-        Ok(Answer {
-            text: text.clone(),
-            id: id.ok_or_else(|| format!("the answer {text:?} is no token"))?,
+    let answer = |word: &String| -> Result<Answer, String> {
+        let fault = |error: tokenizers::Error| error.to_string();
+        let encoding = tokenizer.encode_fast(word.as_str(), false).map_err(fault)?;
+        Ok(match *encoding.get_ids() {
+            [] => return Err(format!("the answer {word:?} is no token")),
+            [id] => Answer {
+                text: word.clone(),
+                id,
+                begins: None,
+            },
+            [id, ..] => Answer {
+                text: tokenizer.decode(&[id], false).map_err(fault)?,
+                id,
+                begins: Some(word.clone()),
+            },
         })
     };
     let (yes, no) = (answer(&words[0])?, answer(&words[1])?);
     if yes.id == no.id {
         return Err(format!(
-            "the answers {:?} and {:?} begin with the same token: choose others with `--yes` and `--no`",
-            yes.text, no.text
+            "the answers {:?} and {:?} begin with the same token, {:?}: choose others with `--yes` and `--no`",
+            words[0], words[1], yes.text
         ));
     }
     Ok(Answers { yes, no })

@@ -16,12 +16,12 @@ use super::decoder::{Decoder, LanguageModel};
 use super::kernels::Kernels;
 use super::manifest::Manifest;
 use super::memory::Memory;
+use super::plain::Plain;
 use super::processor::Processor;
-use super::prompt::{Laid, Prompt, plain_from_now};
+use super::prompt::{Laid, Prompt};
 use crate::calibration::Logit;
 use crate::change::Patch;
 use std::num::NonZeroUsize;
-use tokenizers::Tokenizer;
 
 /// Memory for one chunk of a prompt on its way through the model, in bytes.
 const WORKING: u64 = 256 << 20;
@@ -33,7 +33,7 @@ const OUTPUTS: usize = 8_192;
 pub struct GenerativeVerifier {
     identity: ModelIdentity,
     decoder: Box<dyn LanguageModel>,
-    tokenizer: Tokenizer,
+    plain: Plain,
     prompt: Prompt,
     /// Yes and no, as tokens or classes; or the only class, whose logit is the score.
     answers: Vec<u32>,
@@ -63,12 +63,11 @@ impl GenerativeVerifier {
             }
         };
         let (path, bytes) = files.tokenizer(&manifest.tokenizer)?;
-        let mut tokenizer =
-            tokenizer_from(&bytes).map_err(|problem| files.invalid(&path, problem))?;
-        let (path, bytes) = files.small(&manifest.prompt)?;
-        let prompt = Prompt::parse(&String::from_utf8_lossy(&bytes), &tokenizer)
-            .map_err(|problem| files.invalid(&path, problem))?;
-        plain_from_now(&mut tokenizer);
+        let tokenizer = tokenizer_from(&bytes).map_err(|problem| files.invalid(&path, problem))?;
+        let (prompt_path, text) = files.small(&manifest.prompt)?;
+        let prompt = Prompt::parse(&String::from_utf8_lossy(&text), &tokenizer)
+            .map_err(|problem| files.invalid(&prompt_path, problem))?;
+        let plain = Plain::new(tokenizer).map_err(|problem| files.invalid(&path, problem))?;
 
         let mut catalogue = Catalogue::default();
         for entry in &manifest.weights {
@@ -86,7 +85,7 @@ impl GenerativeVerifier {
         Ok(Self {
             identity,
             decoder,
-            tokenizer,
+            plain,
             prompt,
             answers,
             context: manifest.context,
@@ -172,7 +171,7 @@ impl RewardModel for GenerativeVerifier {
         }
         let laid = self
             .prompt
-            .lay_out(patch, task, self.context, &self.tokenizer)?;
+            .lay_out(patch, task, self.context, &self.plain)?;
         let mut logits = self.threads.run(|| self.judge(&laid, run))?.into_iter();
         Ok(PatchLogits {
             patch: logits.next().ok_or(ModelError::NothingToScore)?,

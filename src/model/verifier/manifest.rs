@@ -53,10 +53,25 @@ pub(super) struct Answers {
 }
 
 /// A token, with the text that it stands for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Answer {
-    pub(super) text: String,
-    pub(super) id: u32,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The text of the token.
+    pub text: String,
+    /// Its number.
+    pub id: u32,
+    /// The answer that it is the first token of, if that is longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<String>,
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} ({})", self.text, self.id)?;
+        match &self.begins {
+            None => Ok(()),
+            Some(answer) => write!(f, ", the first token of {answer:?}"),
+        }
+    }
 }
 
 /// What an importer knows of a verifier.

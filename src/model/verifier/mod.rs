@@ -18,10 +18,12 @@ mod manifest;
 mod matrix;
 mod memory;
 mod mixture;
+mod plain;
 mod processor;
 mod prompt;
 mod rope;
 mod safetensors;
+mod template;
 mod unpack;
 mod words;
 
@@ -32,12 +34,14 @@ use std::path::Path;
 pub use import::{Import, ImportError, Imported, TemplateChoice, import};
 pub(super) use import::{io, refused, template, write};
 pub use judge::GenerativeVerifier;
+pub use manifest::Answer;
 pub(super) use manifest::Manifest;
 pub use prompt::{Markup, Template};
-pub(super) use prompt::{NO_TASK, header, rendered, sections};
+pub(super) use prompt::{NO_TASK, header, rendered};
+pub(super) use template::{Part, Sections, Slot};
 
-/// Adds the tensors of a file of weights, which is of the format that its name says. Fails with a
-/// clause that names the field at fault.
+/// Adds the tensors of a file of weights, of whichever format it is. Fails with a clause that names
+/// the field at fault.
 fn add_tensors(path: &Path, file: File, catalogue: &mut Catalogue) -> Result<(), String> {
     if is_gguf(path) {
         gguf::add(file, catalogue)
@@ -46,7 +50,9 @@ fn add_tensors(path: &Path, file: File, catalogue: &mut Catalogue) -> Result<(),
     }
 }
 
+/// Whether a file begins as GGUF does, whatever it is called: stores of downloads name files by their
+/// content. One that is called so and begins otherwise is a damaged one.
 fn is_gguf(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension == "gguf")
+    // Opening a pipe could wait forever.
+    path.is_file() && (gguf::has_ending(path) || File::open(path).is_ok_and(gguf::begins))
 }

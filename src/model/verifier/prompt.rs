@@ -1,7 +1,7 @@
 //! What a verifier is asked, as token numbers.
 //!
-//! Invariant: text that comes from outside, the task and the patch, is never read as a control
-//! token of the model, whatever it contains. The questions about the hunks of a patch share all
+//! Invariant: text that comes from outside, the task and the patch, goes through [`Plain`], so no
+//! token that marks up chats stands in a prompt but for those of its template. The questions about the hunks of a patch share all
 //! tokens before them. Line numbers are left out, since scores are remembered without them.
 //!
 //! The first built-in question is that of the verifier of SWE-Gym (Pan et al. 2024), which SWE-RM
@@ -9,14 +9,12 @@
 
 use super::super::render::HUNK_MARKER;
 use super::super::reward::ModelError;
+use super::plain::Plain;
+use super::template::{Part, SECTION, Sections, Slot};
 use crate::calibration::Probability;
 use crate::change::{FileChange, FileStatus, Hunk, LineKind, Patch};
 use tokenizers::Tokenizer;
 
-/// Names of the sections of a template, in their order.
-const SECTIONS: [&str; 3] = ["shared", "patch", "hunk"];
-/// What begins the line that names a section.
-const SECTION: &str = "%% ";
 /// In place of a task description where there is none.
 pub(in crate::model) const NO_TASK: &str = "(no description)";
 
@@ -159,12 +157,10 @@ impl Markup {
 }
 
 /// A part of a section.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 enum Piece {
     Fixed(Vec<u32>),
-    Task,
-    Patch,
-    Hunk,
+    Slot(Slot),
 }
 
 /// A template whose fixed text is tokens already.
@@ -173,6 +169,7 @@ pub(super) struct Prompt {
     shared: Vec<Piece>,
     patch: Vec<Piece>,
     hunk: Vec<Piece>,
+    tells_task: bool,
 }
 
 /// A prompt with all its questions.
@@ -197,44 +194,15 @@ impl Laid {
 impl Prompt {
     /// Reads a template. Fails with a sentence for its author.
     pub(super) fn parse(text: &str, tokenizer: &Tokenizer) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        for section in sections(text)? {
-            pieces.push(split(&section, tokenizer)?);
-        }
-        let [shared, patch, hunk] = <[_; 3]>::try_from(pieces)
-            .map_err(|_| String::from("a template has three sections"))?;
-        let sections = [
-            (
-                "shared",
-                &shared,
-                Some(Piece::Patch),
-                &[Piece::Task, Piece::Patch][..],
-            ),
-            ("patch", &patch, None, &[Piece::Task]),
-            ("hunk", &hunk, Some(Piece::Hunk), &[Piece::Hunk]),
-        ];
-        for (name, section, slot, allowed) in sections {
-            let is_slot = |piece: &&Piece| !matches!(piece, Piece::Fixed(_));
-            if slot.is_some_and(|slot| section.iter().filter(|it| **it == slot).count() != 1) {
-                return Err(format!(
-                    "section `{name}` must hold its slot once: {{patch}} in `shared`, {{hunk}} in `hunk`"
-                ));
-            }
-            if section.is_empty()
-                || section
-                    .iter()
-                    .filter(is_slot)
-                    .any(|it| !allowed.contains(it))
-            {
-                return Err(format!(
-                    "section `{name}` is empty or holds a slot of another: {{task}} and {{patch}} belong to `shared`, {{hunk}} to `hunk`"
-                ));
-            }
-        }
+        let sections = Sections::parse(text)?;
+        let pieces = |parts: &[Part]| -> Result<Vec<Piece>, String> {
+            parts.iter().map(|part| piece(part, tokenizer)).collect()
+        };
         Ok(Self {
-            shared,
-            patch,
-            hunk,
+            tells_task: sections.tells_task(),
+            shared: pieces(&sections.shared)?,
+            patch: pieces(&sections.patch)?,
+            hunk: pieces(&sections.hunk)?,
         })
     }
 
@@ -245,9 +213,9 @@ impl Prompt {
         patch: &Patch,
         task: Option<&str>,
         context: usize,
-        tokenizer: &Tokenizer,
+        plain: &Plain,
     ) -> Result<Laid, ModelError> {
-        let encode = |text: &str| encode(text, tokenizer).map_err(ModelError::Tokenizer);
+        let encode = |text: &str| plain.encode(text).map_err(ModelError::Tokenizer);
         let question = fixed(&self.patch).max(fixed(&self.hunk));
         let free = context.saturating_sub(fixed(&self.shared) + question);
         let mut truncated = false;
@@ -293,44 +261,15 @@ impl Prompt {
         })
     }
 
+    /// Whether the model is told what the change is for.
+    pub(super) fn tells_task(&self) -> bool {
+        self.tells_task
+    }
+
     /// Tokens of the template itself.
     pub(super) fn overhead(&self) -> usize {
         fixed(&self.shared) + fixed(&self.patch).max(fixed(&self.hunk))
     }
-}
-
-/// The three sections of a template. Fails with a sentence for its author.
-pub(in crate::model) fn sections(text: &str) -> Result<[String; 3], String> {
-    let mut sections: Vec<(&str, Vec<&str>)> = Vec::new();
-    for line in text.lines() {
-        match (line.strip_prefix(SECTION), sections.last_mut()) {
-            (Some(name), _) => sections.push((name.trim(), Vec::new())),
-            (None, Some((_, lines))) => lines.push(line),
-            (None, None) => return Err(format!("text stands before `{SECTION}shared`")),
-        }
-    }
-    let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
-    if names != SECTIONS {
-        return Err(format!(
-            "the sections are {names:?}, but they must be {SECTIONS:?}, each after a line such as `{SECTION}shared`"
-        ));
-    }
-    let texts: Vec<String> = sections.iter().map(|(_, lines)| lines.join("\n")).collect();
-    <[_; 3]>::try_from(texts).map_err(|_| String::from("a template has three sections"))
-}
-
-/// Tokens of a text that holds no control tokens, whatever it looks like: the tokenizer was told
-/// so with [`plain_from_now`].
-fn encode(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>, String> {
-    tokenizer
-        .encode_fast(text, false)
-        .map(|encoding| encoding.get_ids().to_vec())
-        .map_err(|error| error.to_string())
-}
-
-/// From now on the tokenizer reads control tokens in a text as plain text.
-pub(super) fn plain_from_now(tokenizer: &mut Tokenizer) {
-    tokenizer.set_encode_special_tokens(true);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -338,38 +277,22 @@ fn share(part: usize, whole: usize) -> Probability {
     Probability::new(part as f64 / whole.max(1) as f64).unwrap_or(Probability::HALF)
 }
 
-fn split(text: &str, tokenizer: &Tokenizer) -> Result<Vec<Piece>, String> {
-    let slots = [
-        ("{task}", Piece::Task),
-        ("{patch}", Piece::Patch),
-        ("{hunk}", Piece::Hunk),
-    ];
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let next = slots
-            .iter()
-            .filter_map(|(name, piece)| Some((rest.find(name)?, name, piece)))
-            .min_by_key(|(at, _, _)| *at);
-        let (before, after) = match next {
-            Some((at, name, _)) => (&rest[..at], &rest[at + name.len()..]),
-            None => (rest, ""),
-        };
-        if !before.is_empty() {
-            pieces.push(Piece::Fixed(encode(before, tokenizer)?));
-        }
-        pieces.extend(next.map(|(_, _, piece)| piece.clone()));
-        rest = after;
+fn piece(part: &Part, tokenizer: &Tokenizer) -> Result<Piece, String> {
+    match part {
+        Part::Text(text) => tokenizer
+            .encode_fast(text.as_str(), false)
+            .map(|encoding| Piece::Fixed(encoding.get_ids().to_vec()))
+            .map_err(|error| error.to_string()),
+        Part::Slot(slot) => Ok(Piece::Slot(*slot)),
     }
-    Ok(pieces)
 }
 
 fn fill(pieces: &[Piece], task: &[u32], patch: &[u32], hunk: &[u32]) -> Vec<u32> {
     let ids = pieces.iter().map(|piece| match piece {
         Piece::Fixed(ids) => ids,
-        Piece::Task => task,
-        Piece::Patch => patch,
-        Piece::Hunk => hunk,
+        Piece::Slot(Slot::Task) => task,
+        Piece::Slot(Slot::Patch) => patch,
+        Piece::Slot(Slot::Hunk) => hunk,
     });
     ids.flatten().copied().collect()
 }
@@ -377,7 +300,7 @@ fn fill(pieces: &[Piece], task: &[u32], patch: &[u32], hunk: &[u32]) -> Vec<u32>
 fn fixed(pieces: &[Piece]) -> usize {
     let lengths = pieces.iter().map(|piece| match piece {
         Piece::Fixed(ids) => ids.len(),
-        _ => 0,
+        Piece::Slot(_) => 0,
     });
     lengths.sum()
 }
@@ -402,4 +325,25 @@ pub(in crate::model) fn rendered(hunk: &Hunk) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_templates_are_sound() {
+        let markups = [
+            Markup::ChatMl { thinks: true },
+            Markup::ChatMl { thinks: false },
+            Markup::Llama3,
+            Markup::Plain,
+        ];
+        for template in [Template::SweJudge, Template::PatchJudge] {
+            for markup in markups {
+                let sections = Sections::parse(&template.text(markup));
+                assert!(sections.unwrap().tells_task(), "{template:?}, {markup:?}");
+            }
+        }
+    }
 }

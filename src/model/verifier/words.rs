@@ -62,15 +62,14 @@ pub(super) fn tokenizer(source: Source<'_>) -> Result<Vec<u8>, String> {
             "field `tokenizer.ggml.tokens` holds a token twice: {INSTEAD}"
         ));
     }
-    // All of them special: text from elsewhere is then never read as one of them.
     let added: Vec<Value> = tokens
         .iter()
         .zip(kinds)
         .enumerate()
         .filter(|(_, (_, kind))| matches!(**kind, CONTROL | USER_DEFINED))
-        .map(|(id, (token, _))| {
+        .map(|(id, (token, kind))| {
             json!({"id": id, "content": token, "single_word": false, "lstrip": false,
-                "rstrip": false, "normalized": false, "special": true})
+                "rstrip": false, "normalized": false, "special": *kind == CONTROL})
         })
         .collect();
     let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false,
