@@ -4,6 +4,7 @@
 //! Invariant: only a verifier computes elsewhere than on the processor; the bundled model is too
 //! small to gain from it.
 
+use super::free_memory::free_memory;
 use super::reward::ModelError;
 use super::threads::Threads;
 use candle_core::Device;
@@ -55,7 +56,7 @@ impl Hardware {
     /// without pushing out other programs.
     pub(super) fn free_memory(&self) -> Option<u64> {
         match &self.accelerator {
-            None => available(),
+            None => free_memory(),
             #[cfg(feature = "cuda")]
             Some(Device::Cuda(device)) => {
                 let (free, _) = device.cuda_stream().context().mem_get_info().ok()?;
@@ -68,15 +69,6 @@ impl Hardware {
             Some(_) => None,
         }
     }
-}
-
-fn available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 fn first() -> Result<Device, String> {

@@ -8,6 +8,7 @@ mod blocks;
 pub mod bundle;
 mod edits;
 mod floats;
+mod free_memory;
 mod fusion;
 mod gguf;
 pub mod hardware;
