@@ -90,6 +90,8 @@ fn an_imported_model_is_listed_verified_used_and_given_up() {
         &bench.run(&["model", "verify", "moe"], 0),
         &["moe@", "logit"],
     );
+    let by_name = ["check", "--fail-on", "never", "--model", "moe"];
+    says(&bench.run(&by_name, 0), &["moe@"]);
     says(&bench.run(&["model", "use", "moe"], 0), &["moe@"]);
     let listed = bench.run(&["model", "list"], 0);
     says(&listed, &["* moe@", "  diffidence-small@"]);

@@ -20,8 +20,9 @@ use std::sync::Arc;
 /// Flags that every command with a model has.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ModelArgs {
-    /// Folder of the model bundle [default: the bundled model]
-    #[arg(long, value_name = "DIR")]
+    /// Name of an imported model, or folder of a bundle [default: the one that was chosen with
+    /// `diffidence model use`, else the bundled one]
+    #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<PathBuf>,
     /// Threads that the model may use [default: all cores, half of them in an editor]
     #[arg(long, value_name = "N")]

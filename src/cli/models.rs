@@ -96,10 +96,12 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
     Ok(Status::Fine)
 }
 
-/// The folder of the model to use: a stated one, else what the environment names, else what the
+/// The folder of the model to use: a stated one or that of an imported model of that name, else what the environment names, else what the
 /// user chose, else the one that came along.
 pub(super) fn folder(stated: Option<&Path>) -> Result<PathBuf, ModelError> {
-    locate(stated, chosen().as_deref())
+    // A folder of that name comes first, as wherever a path is stated.
+    let imported = stated.filter(|path| !path.exists()).and_then(imported);
+    locate(imported.as_deref().or(stated), chosen().as_deref())
 }
 
 /// What the user chose, if anything.
@@ -123,17 +125,17 @@ fn whole_machine() -> Result<Hardware, ModelError> {
     hardware(DeviceArg::Auto, NonZeroUsize::new(cores()))
 }
 
+/// The folder of the imported model of that name.
+fn imported(name: &Path) -> Option<PathBuf> {
+    Some(models().ok()?.join(name)).filter(|folder| folder.is_dir())
+}
+
 /// The folder of a model that is called by its name or by its folder.
 fn named(model: &str) -> Result<PathBuf> {
     if model == BUNDLED {
         return Ok(locate::bundled()?);
     }
-    let imported = models()?.join(model);
-    let folder = if imported.is_dir() {
-        imported
-    } else {
-        PathBuf::from(model)
-    };
+    let folder = imported(Path::new(model)).unwrap_or_else(|| PathBuf::from(model));
     folder
         .canonicalize()
         .with_context(|| format!("no model is called {model:?}, and it is no folder"))

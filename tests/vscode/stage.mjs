@@ -96,6 +96,7 @@ export class Stage {
     mkdirSync(stage.shots, { recursive: true });
     const at = (...parts) => join(stage.folder, ...parts);
     stage.settingsFile = at('data', 'User', 'settings.json');
+    stage.machineSettingsFile = at('data', 'Machine', 'settings.json');
     stage.driverFile = at('driver-port');
     stage.logFile = at('code-server.log');
     stage.env = {
@@ -109,6 +110,7 @@ export class Stage {
     };
     mkdirSync(at('home'), { recursive: true });
     mkdirSync(dirname(stage.settingsFile), { recursive: true });
+    mkdirSync(dirname(stage.machineSettingsFile), { recursive: true });
     stage.configure({});
     const folders = ['--user-data-dir', at('data'), '--extensions-dir', extensions ?? at('extensions')];
     const run = [codeServer, ...folders];
@@ -152,7 +154,11 @@ export class Stage {
       'git.openRepositoryInParentFolders': 'never',
       'git.blame.editorDecoration.enabled': false,
     };
-    writeFileSync(this.settingsFile, JSON.stringify({ ...always, ...settings }, null, 2));
+    const { 'diffidence.model': model, ...others } = settings;
+    writeFileSync(this.settingsFile, JSON.stringify({ ...always, ...others }, null, 2));
+    // The browser's machine is another one for VS Code, whose settings choose no program or model here.
+    const ofMachine = model === undefined ? {} : { 'diffidence.model': model };
+    writeFileSync(this.machineSettingsFile, JSON.stringify(ofMachine, null, 2));
   }
 
   /** Shows a folder or a `.code-workspace` file in a new window, in place of the one before. */
