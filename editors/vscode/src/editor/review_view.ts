@@ -32,6 +32,7 @@ import type { Repositories } from './repositories';
 import type { Session } from './session';
 
 export const VIEW = 'diffidence.review';
+const SETTLE_MS = 1000;
 
 export type Node = RepositoryNode | FileNode | HunkNode | ComparisonNode | ComparedNode;
 /** A candidate, or a part of one. */
@@ -85,6 +86,8 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
 
   /** What the tree shows, to leave it alone while nothing is new: rows under a mouse stay. */
   private shown = '';
+  /** Runs while the view opens. */
+  private opening: NodeJS.Timeout | undefined;
 
   readonly onDidChangeTreeData = this.changed.event;
 
@@ -103,12 +106,26 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
       repositories.onDidChange(() => this.update()),
       candidates.onDidChange(() => this.update()),
       session.onDidChangeState(() => this.update()),
+      this.view.onDidChangeVisibility(({ visible }) => visible && this.showAgain()),
     ];
     this.update();
   }
 
   dispose(): void {
+    clearTimeout(this.opening);
     vscode.Disposable.from(...this.subscriptions).dispose();
+  }
+
+  /**
+   * Shows the tree once more when it is quiet: told of a change while it fetches the children of a
+   * row, which it does as the view opens, VS Code may show that row without any.
+   */
+  private showAgain(): void {
+    clearTimeout(this.opening);
+    this.opening = setTimeout(() => {
+      this.opening = undefined;
+      this.changed.fire(undefined);
+    }, SETTLE_MS);
   }
 
   /** Shows the view with the file of `uri` selected, if it is changed. */
@@ -225,6 +242,9 @@ export class ReviewView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     if (shown !== this.shown) {
       this.shown = shown;
       this.changed.fire(undefined);
+      if (this.opening !== undefined) {
+        this.showAgain();
+      }
     }
   }
 
