@@ -121,38 +121,14 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<Status> {
             }
             None => marked(&judge)?,
         };
-        let mut is_better = false;
-        let mut labels = (0.0, 0);
-        let mut could_be_fitted = false;
-        let maps = [
-            (
-                "patches",
-                &patches,
-                &bundle.calibration.patch,
-                &mut new.patch,
-            ),
-            ("hunks", &hunks, &bundle.calibration.hunk, &mut new.hunk),
-        ];
-        for ((name, labelled, start, map), fitted) in maps.into_iter().zip(&mut fitted) {
-            let Some(fit) = fit_one(name, labelled, start, args, out)? else {
-                continue;
-            };
-            could_be_fitted = true;
-            if fit.gain.value.is_some_and(|gain| gain > 0.0) {
-                *map = fit.map;
-                *fitted = true;
-                is_better = true;
-                labels.0 += labelled.share_right() * labelled.samples.len() as f64;
-                labels.1 += labelled.samples.len();
-            }
-        }
-        if !could_be_fitted {
-            bail!("nothing is written: nothing could be fitted");
-        }
-        if is_better {
-            new.default_prior = Probability::new(labels.0 / f64::from(u32::try_from(labels.1)?))?;
-        }
-        is_better
+        let start = &bundle.calibration;
+        fit_maps(
+            [&patches, &hunks],
+            start,
+            (&mut new, &mut fitted),
+            args,
+            out,
+        )?
     };
     if !is_better {
         writeln!(out, "nothing is written: it would not help")?;
@@ -175,6 +151,42 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<Status> {
          `diffidence calibrate --undo` takes it back"
     )?;
     Ok(Status::Fine)
+}
+
+/// Fits the maps of patches and of hunks where that helps, which `fitted` tells then, and sets the
+/// prior to the share of right ones among what was used. Whether any was.
+fn fit_maps(
+    labelled: [&Labelled; 2],
+    start: &Calibration,
+    (new, fitted): (&mut Calibration, &mut [bool; 2]),
+    args: &CalibrateArgs,
+    out: &mut dyn Write,
+) -> Result<bool> {
+    let kinds = [
+        ("patches", &start.patch, &mut new.patch),
+        ("hunks", &start.hunk, &mut new.hunk),
+    ];
+    let (mut right, mut all) = (0.0, 0);
+    let mut could_be_fitted = false;
+    for (((name, start, map), labelled), fitted) in kinds.into_iter().zip(labelled).zip(fitted) {
+        let Some(fit) = fit_one(name, labelled, start, args, out)? else {
+            continue;
+        };
+        could_be_fitted = true;
+        if fit.gain.value.is_some_and(|gain| gain > 0.0) {
+            *map = fit.map;
+            *fitted = true;
+            right += labelled.share_right() * labelled.samples.len() as f64;
+            all += labelled.samples.len();
+        }
+    }
+    if !could_be_fitted {
+        bail!("nothing is written: nothing could be fitted");
+    }
+    if all > 0 {
+        new.default_prior = Probability::new(right / f64::from(u32::try_from(all)?))?;
+    }
+    Ok(all > 0)
 }
 
 fn today() -> String {
