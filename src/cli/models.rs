@@ -96,8 +96,8 @@ pub(super) fn run(args: &ModelCommand, out: &mut dyn Write) -> Result<Status> {
     Ok(Status::Fine)
 }
 
-/// The folder of the model to use: a stated one or that of an imported model of that name, else what the environment names, else what the
-/// user chose, else the one that came along.
+/// The folder of the model to use: a stated one or that of an imported model of that name, else what
+/// the environment names, else what the user chose, else the one that came along.
 pub(super) fn folder(stated: Option<&Path>) -> Result<PathBuf, ModelError> {
     // A folder of that name comes first, as wherever a path is stated.
     let imported = stated.filter(|path| !path.exists()).and_then(imported);
@@ -273,10 +273,11 @@ fn list(out: &mut dyn Write) -> Result<()> {
     }
     folders.sort();
     folders.dedup();
-    let at_use = match &used {
-        Ok(used) => Some(used.canonicalize()?),
-        Err(_) => None,
-    };
+    let at_use = used
+        .as_ref()
+        .ok()
+        .map(|used| used.canonicalize())
+        .transpose()?;
     for folder in folders {
         let mark = if at_use.as_ref() == Some(&folder) {
             "*"

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -46,16 +47,16 @@ pub(super) struct RemoteArgs {
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Questions at once
-    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrency, value_parser = within(1, 256))]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrency, value_parser = within(Limits::CONCURRENCY))]
     concurrency: usize,
     /// Seconds for one question
-    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().timeout_seconds, value_parser = within(1, 3_600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().timeout_seconds, value_parser = within(Limits::TIMEOUT_SECONDS))]
     timeout: usize,
     /// Tries for one question, each after a longer wait
-    #[arg(long, value_name = "N", default_value_t = Limits::default().attempts, value_parser = within(1, 20))]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().attempts, value_parser = within(Limits::ATTEMPTS))]
     attempts: usize,
     /// Longest prompt, in bytes
-    #[arg(long, value_name = "N", default_value_t = Limits::default().prompt_bytes, value_parser = within(1_000, 8 << 20))]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().prompt_bytes, value_parser = within(Limits::PROMPT_BYTES))]
     prompt_bytes: usize,
     /// Folder for the bundle [default: in the folder for data of this user]
     #[arg(long, value_name = "DIR")]
@@ -82,7 +83,8 @@ enum MarkupArg {
     Plain,
 }
 
-fn within(least: u64, most: u64) -> RangedU64ValueParser<usize> {
+fn within(range: RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
+    let [least, most] = [*range.start(), *range.end()].map(|it| it as u64);
     RangedU64ValueParser::new().range(least..=most)
 }
 

@@ -7,6 +7,7 @@ use crate::calibration::Probability;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use ureq::http::Uri;
 
@@ -88,6 +89,17 @@ pub struct Limits {
     pub prompt_bytes: usize,
 }
 
+impl Limits {
+    /// What [`Limits::concurrency`] may be.
+    pub const CONCURRENCY: RangeInclusive<usize> = 1..=256;
+    /// What [`Limits::timeout_seconds`] may be.
+    pub const TIMEOUT_SECONDS: RangeInclusive<usize> = 1..=3_600;
+    /// What [`Limits::attempts`] may be.
+    pub const ATTEMPTS: RangeInclusive<usize> = 1..=20;
+    /// What [`Limits::prompt_bytes`] may be.
+    pub const PROMPT_BYTES: RangeInclusive<usize> = 1_000..=8 << 20;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -146,10 +158,23 @@ impl Manifest {
         check_hash("calibration_sha256", &manifest.calibration_sha256)?;
         let endpoint = &manifest.endpoint;
         let limits = endpoint.limits;
-        within("endpoint.concurrency", limits.concurrency, 1, 256)?;
-        within("endpoint.timeout_seconds", limits.timeout_seconds, 1, 3_600)?;
-        within("endpoint.attempts", limits.attempts, 1, 20)?;
-        within("endpoint.prompt_bytes", limits.prompt_bytes, 1_000, 8 << 20)?;
+        for (field, value, range) in [
+            ("concurrency", limits.concurrency, Limits::CONCURRENCY),
+            (
+                "timeout_seconds",
+                limits.timeout_seconds,
+                Limits::TIMEOUT_SECONDS,
+            ),
+            ("attempts", limits.attempts, Limits::ATTEMPTS),
+            ("prompt_bytes", limits.prompt_bytes, Limits::PROMPT_BYTES),
+        ] {
+            within(
+                &format!("endpoint.{field}"),
+                value,
+                *range.start(),
+                *range.end(),
+            )?;
+        }
         Destination::of(&endpoint.url).map_err(Refusal::Invalid)?;
         let Answers { yes, no } = &manifest.answers;
         require(
